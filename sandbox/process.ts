@@ -1,0 +1,158 @@
+/**
+ * Every process of the sandbox is started here, detached, and recorded on disk with its start time: so whoever comes next
+ * can stop what an earlier, perhaps killed, starter left behind, by its own process id and never by name.
+ */
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { folders, home, plan, type Site } from './world';
+
+export interface ProcessSpec {
+  /** Unique in the world: `azure`, `node-prod`, `pod/prod/moodtalk/api-7d…`. */
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** The whole environment of the process apart from PATH, HOME and the world's own variables. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** The site it belongs to, and which half: the cluster can be silenced alone. @default - outside both sites */
+  readonly site?: Site;
+  readonly scope?: 'cluster' | 'data';
+  /** PostgreSQL refuses to run as root. @default - the user who runs the sandbox */
+  readonly user?: 'postgres';
+}
+
+interface ProcessRecord {
+  readonly name: string;
+  readonly pid: number;
+  /** Clock ticks since boot, field 22 of /proc/PID/stat: tells this process from a later one with the same id. */
+  readonly started: string;
+  readonly site?: Site;
+  readonly scope?: 'cluster' | 'data';
+}
+
+export const isRoot = process.getuid?.() === 0;
+const fileOf = (folder: string, name: string, suffix: string) => path.join(folder, name.replaceAll('/', '~') + suffix);
+export const logFile = (name: string) => fileOf(folders.logs, name, '.log');
+const recordFile = (name: string) => fileOf(folders.pids, name, '.json');
+
+function startTicks(pid: number): string | undefined {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+const alive = (record: ProcessRecord) => startTicks(record.pid) === record.started;
+
+/**
+ * Starts a process in a group of its own; its output goes to `logFile(name)`.
+ * @returns its pid. The child is not tied to this process: it outlives it.
+ * @throws Error when the command can't be started.
+ */
+export async function start(spec: ProcessSpec): Promise<number> {
+  fs.mkdirSync(folders.pids, { recursive: true });
+  fs.mkdirSync(folders.logs, { recursive: true });
+  const log = fs.openSync(logFile(spec.name), 'a');
+  // A plain uid change would lose the way into folders that only root may pass through; the capability keeps it.
+  const asUser =
+    spec.user && isRoot
+      ? ['setpriv', `--reuid=${spec.user}`, '--clear-groups', '--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--']
+      : [];
+  const [command, ...args] = [...asUser, spec.command, ...spec.args] as [string, ...string[]];
+  const child = spawn(command, args, {
+    cwd: spec.cwd ?? home,
+    detached: true,
+    stdio: ['ignore', log, log],
+    ...(isRoot && spec.site ? { gid: plan[spec.site].gid } : {}),
+    env: {
+      PATH: `${folders.bin}:${process.env['PATH']}`,
+      HOME: process.env['HOME'] ?? '/',
+      STANDBY_HOME: home,
+      STANDBY_WORLD: process.env['STANDBY_WORLD'] ?? '0',
+      ...spec.env,
+    },
+  });
+  fs.closeSync(log);
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) => reject(new Error(`${spec.name}: can't start ${spec.command}: ${cause.message}`, { cause })));
+  });
+  child.unref();
+  const pid = child.pid as number;
+  const record: ProcessRecord = {
+    name: spec.name,
+    pid,
+    started: startTicks(pid) ?? '0',
+    ...(spec.site ? { site: spec.site, scope: spec.scope ?? 'data' } : {}),
+  };
+  fs.writeFileSync(recordFile(spec.name), JSON.stringify(record));
+  return pid;
+}
+
+/**
+ * Waits until the process has printed a line with `"ready":true`.
+ * @throws Error with the last lines of its log when it ends or the time is over.
+ */
+export async function ready(name: string, timeoutMs = 60_000, fromByte = 0): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    const text = fs.existsSync(logFile(name)) ? fs.readFileSync(logFile(name)).subarray(fromByte).toString() : '';
+    if (text.includes('"ready":true')) return;
+    const tail = text.trimEnd().split('\n').slice(-5).join('\n  ');
+    if (!isRunning(name)) throw new Error(`${name} ended before it was ready; the end of its log:\n  ${tail}`);
+    if (Date.now() > end) throw new Error(`${name} was not ready within ${timeoutMs / 1000} s; the end of its log:\n  ${tail}`);
+    await delay(25);
+  }
+}
+
+export function list(): ProcessRecord[] {
+  if (!fs.existsSync(folders.pids)) return [];
+  return fs
+    .readdirSync(folders.pids)
+    .filter((file) => file.endsWith('.json'))
+    .flatMap((file) => {
+      try {
+        return [JSON.parse(fs.readFileSync(path.join(folders.pids, file), 'utf8')) as ProcessRecord];
+      } catch {
+        return []; // removed or half-written while we looked
+      }
+    });
+}
+
+export const running = () => list().filter(alive);
+export const isRunning = (name: string) => running().some((record) => record.name === name);
+
+function signal(record: ProcessRecord, name: NodeJS.Signals): void {
+  if (!alive(record)) return;
+  try {
+    process.kill(-record.pid, name);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
+  }
+}
+
+/** Stops processes and their groups: asked first, killed after `graceMs`. Those that are stopped by SIGSTOP are woken. */
+export async function stop(match: (record: ProcessRecord) => boolean, graceMs = 4_000): Promise<void> {
+  const records = list().filter(match);
+  for (const record of records) {
+    signal(record, 'SIGTERM');
+    signal(record, 'SIGCONT');
+  }
+  const end = Date.now() + graceMs;
+  while (records.some(alive) && Date.now() < end) await delay(20);
+  for (const record of records) {
+    signal(record, 'SIGKILL');
+    fs.rmSync(recordFile(record.name), { force: true });
+  }
+  while (records.some(alive)) await delay(10);
+}
+
+/** Freezes or wakes processes: the way to silence a site for a user who may not set a packet filter. */
+export function freeze(match: (record: ProcessRecord) => boolean, frozen: boolean): void {
+  for (const record of running().filter(match)) signal(record, frozen ? 'SIGSTOP' : 'SIGCONT');
+}
