@@ -50,6 +50,15 @@ function startTicks(pid: number): string | undefined {
 const alive = (record: ProcessRecord) => startTicks(record.pid) === record.started;
 
 /**
+ * Leads a command that is to run as another user; empty for an ordinary user, who can't become another one.
+ * A plain uid change would lose the way into folders that only root may pass through; the capability keeps it.
+ */
+export const asUser = (user: ProcessSpec['user']): readonly string[] =>
+  user && isRoot
+    ? ['setpriv', `--reuid=${user}`, '--clear-groups', '--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--']
+    : [];
+
+/**
  * Starts a process in a group of its own; its output goes to `logFile(name)`.
  * @returns its pid. The child is not tied to this process: it outlives it.
  * @throws Error when the command can't be started.
@@ -58,12 +67,7 @@ export async function start(spec: ProcessSpec): Promise<number> {
   fs.mkdirSync(folders.pids, { recursive: true });
   fs.mkdirSync(folders.logs, { recursive: true });
   const log = fs.openSync(logFile(spec.name), 'a');
-  // A plain uid change would lose the way into folders that only root may pass through; the capability keeps it.
-  const asUser =
-    spec.user && isRoot
-      ? ['setpriv', `--reuid=${spec.user}`, '--clear-groups', '--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--']
-      : [];
-  const [command, ...args] = [...asUser, spec.command, ...spec.args] as [string, ...string[]];
+  const [command, ...args] = [...asUser(spec.user), spec.command, ...spec.args] as [string, ...string[]];
   const child = spawn(command, args, {
     cwd: spec.cwd ?? home,
     detached: true,
