@@ -1,0 +1,53 @@
+/** recoveryTime and dataLossWindow out of what the outside client saw. Pure: no clock, no I/O. */
+import type { AcknowledgedRow, Observation } from './client';
+
+export interface Recovery {
+  /** From the outage to the first success on the expected site, seconds; undefined: not back yet. */
+  readonly seconds: number | undefined;
+  readonly byTarget: Readonly<Record<string, number | undefined>>;
+}
+
+/**
+ * A target is back with its first success after its first failure since the outage, if the answer comes from `site`
+ * (or does not tell from where). A target that never failed counts 0 once it has answered from the expected site.
+ * @param outageAt milliseconds since the epoch.
+ */
+export function recovery(
+  observations: ReadonlyMap<string, readonly Observation[]>,
+  targets: readonly string[],
+  outageAt: number,
+  site: string,
+): Recovery {
+  const byTarget = Object.fromEntries(
+    targets.map((target) => {
+      const since = (observations.get(target) ?? []).filter((one) => one.at >= outageAt);
+      const failed = since.findIndex((one) => !one.ok);
+      const back = since
+        .slice(Math.max(failed, 0))
+        .find((one) => one.ok && (one.site === site || (one.site === undefined && failed >= 0)));
+      return [target, back && (back.at - outageAt) / 1000] as const;
+    }),
+  );
+  const times = Object.values(byTarget);
+  const complete = times.every((time) => time !== undefined);
+  return { seconds: complete ? Math.max(...times) : undefined, byTarget };
+}
+
+export interface Loss {
+  readonly rowsLost: number;
+  /** From the acknowledgement of the oldest lost row to the outage, seconds; 0 when no row was lost. */
+  readonly windowSeconds: number;
+}
+
+/**
+ * What was acknowledged before the outage and is not there after it.
+ * @param acknowledged rows in the order of their acknowledgement.
+ * @param present sequence numbers found on the site that took over.
+ */
+export function loss(acknowledged: readonly AcknowledgedRow[], present: ReadonlySet<number>, outageAt: number): Loss {
+  const before = acknowledged.filter((row) => row.at <= outageAt);
+  const lost = before.filter((row) => !present.has(row.seq));
+  const oldest = lost[0];
+  if (!oldest) return { rowsLost: 0, windowSeconds: 0 };
+  return { rowsLost: lost.length, windowSeconds: (outageAt - oldest.at) / 1000 };
+}
