@@ -84,7 +84,9 @@ export async function start(spec: ProcessSpec): Promise<number> {
   fs.closeSync(log);
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
-    child.once('error', (cause) => reject(new Error(`${spec.name}: can't start ${spec.command}: ${cause.message}`, { cause })));
+    child.once('error', (cause) =>
+      reject(new Error(`${spec.name}: can't start ${spec.command}: ${cause.message}`, { cause })),
+    );
   });
   child.unref();
   const pid = child.pid as number;
@@ -109,7 +111,8 @@ export async function ready(name: string, timeoutMs = 60_000, fromByte = 0): Pro
     if (text.includes('"ready":true')) return;
     const tail = text.trimEnd().split('\n').slice(-5).join('\n  ');
     if (!isRunning(name)) throw new Error(`${name} ended before it was ready; the end of its log:\n  ${tail}`);
-    if (Date.now() > end) throw new Error(`${name} was not ready within ${timeoutMs / 1000} s; the end of its log:\n  ${tail}`);
+    if (Date.now() > end)
+      throw new Error(`${name} was not ready within ${timeoutMs / 1000} s; the end of its log:\n  ${tail}`);
     await delay(25);
   }
 }
