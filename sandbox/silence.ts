@@ -54,7 +54,7 @@ function applyFilter(state: Readonly<Record<Site, Silence>>): void {
       return `ip daddr ${range} meta skgid != ${plan[site].gid} drop`;
     });
   const table = `table inet ${nftTable}\ndelete table inet ${nftTable}\n`;
-  const chain = `table inet ${nftTable} { chain output { type filter hook output priority 0; ${rules.join('; ')}; } }\n`;
+  const chain = `table inet ${nftTable} {\nchain output {\ntype filter hook output priority 0\n${rules.join('\n')}\n}\n}\n`;
   execFileSync('nft', ['-f', '-'], { input: table + (rules.length ? chain : '') });
 }
 
