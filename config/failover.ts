@@ -1,0 +1,110 @@
+/** Configuration of the failover stack: where the business runs, on what data, and who can't be reached. */
+import { z } from 'zod';
+import * as f from './fields';
+
+const serverName = f.text(/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/, {
+  description: 'Name of the server that it is made from: one that a site was built with, or an earlier recovery.',
+  allowed: 'the name of a server of this plan, such as psql-moodtalk-prod',
+  fix: 'write the name as the failover stack shows it (`pulumi stack output servers`)',
+});
+
+const recoverySchema = z.strictObject({
+  epoch: f.whole(1, 1_000_000, 'Epoch of the update that makes it; it is part of its name.'),
+  site: f.oneOf(f.sites, 'Site that it is made at.'),
+  method: f.oneOf(
+    ['geoRestore', 'replica'],
+    'From the last backup that reached this region (works with the other site gone), or as a streaming replica.',
+  ),
+  from: serverName,
+  pointInTime: f.field(z.iso.datetime().optional(), {
+    description:
+      'Geo-restore: time to restore to; the vendor gives the last backup copied before it. ' +
+      'Without it, the time at which the server is made.',
+    allowed: 'a time in UTC such as 2026-01-31T22:00:00Z',
+    fix: 'write the time, or leave it out',
+  }),
+  promoted: f.field(z.boolean().optional(), {
+    description:
+      'Replica: it leaves its source and takes writes. Set in the same update that puts the business on it, and left set.',
+    allowed: 'true, false; only for method replica',
+    fix: 'set it to true in the update that works on this server',
+  }),
+  promotion: f.field(z.enum(['planned', 'forced']).optional(), {
+    description:
+      'Replica: whether a promotion waits until everything has arrived (planned, the default), or takes what has (forced).',
+    allowed: 'planned, forced; only for method replica',
+    fix: 'forced only when the source is gone: what had not arrived is lost',
+  }),
+  abandoned: f.field(z.string().min(10).optional(), {
+    description:
+      'Reason why the rows written on this server are given up. Without it nobody can go back behind the server.',
+    allowed: 'a reason of 10 characters or more',
+    fix: 'say why, and who decided',
+  }),
+});
+
+export const unreachables = ['none', 'prod-cluster', 'prod', 'intg-cluster', 'intg'] as const;
+export type Unreachable = (typeof unreachables)[number];
+
+export const failoverSchema = z.strictObject({
+  company: f.company,
+  zone: f.zone,
+  hosts: f.hosts,
+  activeSite: f.oneOf(f.sites, 'Site that the business runs on.'),
+  database: f.oneOf(
+    ['prod', 'restored'],
+    'Data to work on: the newest server in PROD, or the newest one recovered at INTG.',
+  ),
+  identity: f.oneOf(
+    ['prod', 'restored'],
+    'Identity provider to log in at: the one in PROD, or the one recovered at INTG.',
+  ),
+  release: f.text(/^\d+\.\d+\.\d+(-[\w.]+)?@sha256:[0-9a-f]{64}$/, {
+    description: 'Production release, the same at both sites.',
+    allowed: 'VERSION@sha256:DIGEST (64 hexadecimal digits)',
+    fix: 'append @sha256: and the digest of the image: both sites must run the same bytes',
+  }),
+  image: f.text(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)+$/, {
+    description: 'Image of the platform, without version.',
+    allowed: 'REGISTRY/NAME',
+    fix: 'write the name alone: the version is in standby:release',
+  }),
+  epoch: f.whole(1, 1_000_000, 'Fencing token: plus one at each change of role.'),
+  unreachable: f.field(z.enum(unreachables).default('none'), {
+    description:
+      "What nobody can reach, by a person's word: a site, or only its cluster. An update leaves it alone and waits for nothing of it.",
+    allowed: unreachables.join(', '),
+  }),
+  recoveries: f.field(z.array(recoverySchema).max(50).default([]), {
+    description:
+      'Servers made since the sites were built, oldest first. An entry is added, never removed, by a failover.',
+    allowed: 'a list of recoveries',
+  }),
+  replicas: f.whole(1, 50, 'Instances of each application at the active site; the standby has none.', 2),
+  originCertificate: f.field(
+    z
+      .string()
+      .regex(/^https:\/\/[a-z0-9-]+\.vault\.azure\.net\/certificates\/[\w-]+(\/\w+)?$/)
+      .optional(),
+    {
+      description: "Certificate that the ingress shows to Cloudflare. Without it, the ingress controller's own.",
+      allowed: 'the address of a certificate in an Azure key vault',
+      fix: 'write https://NAME.vault.azure.net/certificates/NAME',
+    },
+  ),
+  objectives: f.field(
+    z.strictObject({
+      recoveryTimeHours: f.whole(1, 720, 'Recovery time objective (RTO), in hours.'),
+      recoveryPointHours: f.whole(1, 720, 'Recovery point objective (RPO), in hours.'),
+    }),
+    { description: 'What the plan promises.', allowed: 'two numbers of hours' },
+  ),
+});
+
+export type FailoverConfig = z.infer<typeof failoverSchema>;
+export type Recovery = FailoverConfig['recoveries'][number];
+/** The part of the configuration that a failover changes. */
+export type Switch = Pick<
+  FailoverConfig,
+  'company' | 'activeSite' | 'database' | 'identity' | 'epoch' | 'unreachable' | 'recoveries'
+>;

@@ -1,0 +1,53 @@
+/** Which servers there are, which one is worked on, and what state each must be in. Pure. */
+import type { Recovery, Switch } from './failover';
+import type { Site } from './fields';
+
+export interface ServerPlan {
+  readonly name: string;
+  readonly site: Site;
+  /** How it came to be; absent for the server that the site was built with. */
+  readonly recovery?: Recovery;
+  /** The applications write to it. */
+  readonly database: boolean;
+  /** The identity provider in use keeps its data on it. */
+  readonly identity: boolean;
+  /** It follows its source and takes no writes. */
+  readonly streaming: boolean;
+}
+
+export const builtServer = (company: string, site: Site): string => `psql-${company}-${site}`;
+export const recoveredServer = (company: string, recovery: Pick<Recovery, 'site' | 'epoch'>): string =>
+  `psql-${company}-${recovery.site}-e${recovery.epoch}`;
+
+/** @returns name of the server that the choice stands for; undefined when `restored` is asked for and nothing was recovered. */
+export function chosen(choice: 'prod' | 'restored', { company, recoveries }: Switch): string | undefined {
+  const site: Site = choice === 'prod' ? 'prod' : 'intg';
+  const newest = recoveries.filter((recovery) => recovery.site === site).at(-1);
+  if (newest) return recoveredServer(company, newest);
+  return choice === 'prod' ? builtServer(company, 'prod') : undefined;
+}
+
+/**
+ * @returns every server that holds or held production data: PROD's own, then the recoveries, oldest first. The server that INTG
+ * was built with is not among them: no failover works on it.
+ */
+export function productionServers(config: Switch): ServerPlan[] {
+  const database = chosen(config.database, config);
+  const identity = chosen(config.identity, config);
+  const use = (name: string) => ({ database: name === database, identity: name === identity });
+  const own = builtServer(config.company, 'prod');
+  return [
+    { name: own, site: 'prod', ...use(own), streaming: false },
+    ...config.recoveries.map((recovery): ServerPlan => {
+      const name = recoveredServer(config.company, recovery);
+      const streaming = recovery.method === 'replica' && recovery.promoted !== true;
+      return { name, site: recovery.site, recovery, ...use(name), streaming };
+    }),
+  ];
+}
+
+/** What a person says nobody can reach. */
+export const lostSite = ({ unreachable }: Pick<Switch, 'unreachable'>): Site | undefined =>
+  unreachable === 'prod' || unreachable === 'intg' ? unreachable : undefined;
+export const lostCluster = ({ unreachable }: Pick<Switch, 'unreachable'>): Site | undefined =>
+  unreachable === 'none' ? undefined : unreachable.startsWith('prod') ? 'prod' : 'intg';
