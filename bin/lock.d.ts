@@ -1,0 +1,1 @@
+export function lock(what: string, waiting: (pid: string) => void): Promise<() => void>;
