@@ -132,7 +132,15 @@ export function list(): ProcessRecord[] {
 }
 
 export const running = () => list().filter(alive);
-export const isRunning = (name: string) => running().some((record) => record.name === name);
+
+/** Reads this one record only: cheap enough to be asked often. */
+export function isRunning(name: string): boolean {
+  try {
+    return alive(JSON.parse(fs.readFileSync(recordFile(name), 'utf8')) as ProcessRecord);
+  } catch {
+    return false; // never started, or stopped
+  }
+}
 
 function signal(record: ProcessRecord, name: NodeJS.Signals): void {
   if (!alive(record)) return;
