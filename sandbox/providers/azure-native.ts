@@ -1,4 +1,5 @@
 /** Stand-in for the plugin `azure-native`: a program's resources as requests to Azure Resource Manager (azure-native/table.ts). */
+import { isDeepStrictEqual } from 'node:util';
 import { ArmClient, OperationFailed, type Settings } from './azure-native/client';
 import { fromBody, inputsOf, missing, preview, toBody, type Model } from './azure-native/convert';
 import { propertiesOf, composite } from './azure-native/models';
@@ -120,12 +121,21 @@ class AzureProvider implements Provider {
     return location;
   }
 
-  diff: Provider['diff'] = ({ type, oldInputs, news }) => {
+  diff: Provider['diff'] = ({ type, oldInputs, oldOutputs, news }) => {
     const row = rowOf(type);
     const forces = new Set([...parametersOf(row.path), 'location', ...(row.forcesNew ?? [])]);
     const sameRegion = region(oldInputs['location']) === region(news['location']) && news['location'] !== undefined;
     const before = sameRegion ? { ...oldInputs, location: news['location'] } : oldInputs;
-    return diff(before, news, (path) => forces.has(path), oldInputs[createBeforeDelete] !== true);
+    const found = diff(before, news, (path) => forces.has(path), oldInputs[createBeforeDelete] !== true);
+    // A program that now says what the service chose before changes nothing that exists.
+    const said = (path: string) => oldInputs[path] === undefined && isDeepStrictEqual(news[path], oldOutputs[path]);
+    const changes = new Map(
+      [...found.changes].map(([path, change]) => [path, said(path) ? { ...change, replace: false } : change]),
+    );
+    return {
+      changes,
+      deleteBeforeReplace: found.deleteBeforeReplace && [...changes.values()].some(({ replace }) => replace),
+    };
   };
 
   preview: Provider['preview'] = ({ type, inputs, oldOutputs }) => {

@@ -4,10 +4,13 @@
  */
 import { providerPorts } from '../world';
 import type { Plugin } from './plugin';
+import { azureNative } from './azure-native';
+import { cloudflare } from './cloudflare';
+import { kubernetes } from './kubernetes';
 import { random } from './random';
 import { listen } from './server';
 
-const plugins: readonly Plugin[] = [random];
+const plugins: readonly Plugin[] = [azureNative, cloudflare, kubernetes, random];
 
 async function main(): Promise<void> {
   const servers = await Promise.all(
