@@ -1,0 +1,112 @@
+/** Runs programs with the real engine on stand-ins that are served from this process; state in a folder that goes away. */
+import { buildSync } from 'esbuild';
+import { execFile } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
+import type { Plugin } from '../../sandbox/providers/plugin';
+import { listen } from '../../sandbox/providers/server';
+import { folders, repository } from '../../sandbox/world';
+
+const run = promisify(execFile);
+
+interface Result {
+  /** How many resources were created, changed …: `{ create: 2, same: 1 }`. */
+  readonly changes: Readonly<Record<string, number>>;
+  readonly outputs: Readonly<Record<string, unknown>>;
+  /** Type and operation of each step, in order. */
+  readonly steps: readonly { readonly op: string; readonly name: string }[];
+}
+
+/** The engine, and a language host where there is none beside it. */
+function toolsIn(folder: string): string {
+  const places = [folders.bin, ...(process.env['PATH'] ?? '').split(path.delimiter)];
+  const engine = places.find((place) => fs.existsSync(path.join(place, 'pulumi')));
+  if (!engine) throw new Error(`no pulumi in ${folders.bin} or on PATH; run "npm run sandbox" once, or install it`);
+  const bin = path.join(folder, 'bin');
+  fs.mkdirSync(bin);
+  fs.symlinkSync(path.join(engine, 'pulumi'), path.join(bin, 'pulumi'));
+  const hostPath = path.join(bin, 'pulumi-language-nodejs');
+  buildSync({
+    entryPoints: [path.join(repository, 'sandbox', 'engine', 'language-host.ts')],
+    outfile: hostPath,
+    ...{ bundle: true, platform: 'node', format: 'cjs', packages: 'external', logLevel: 'error' },
+    banner: { js: `#!${process.execPath}` },
+  });
+  fs.chmodSync(hostPath, 0o755);
+  return bin;
+}
+
+export class Project {
+  private readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-providers-'));
+  private readonly servers: { port: number; close: () => void }[] = [];
+  private env: NodeJS.ProcessEnv = {};
+
+  static async start(plugins: readonly Plugin[], env: Readonly<Record<string, string>> = {}): Promise<Project> {
+    const project = new Project();
+    const bin = toolsIn(project.folder);
+    for (const plugin of plugins) project.servers.push(await listen(plugin, 0));
+    project.env = {
+      PATH: `${bin}:${process.env['PATH']}`,
+      HOME: project.folder,
+      NODE_PATH: path.join(repository, 'node_modules'),
+      PULUMI_HOME: path.join(project.folder, 'home'),
+      PULUMI_BACKEND_URL: `file://${project.folder}`,
+      PULUMI_CONFIG_PASSPHRASE: 'test',
+      PULUMI_SKIP_UPDATE_CHECK: 'true',
+      PULUMI_DEBUG_COMMANDS: 'true', // --event-log
+      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
+      PULUMI_DEBUG_PROVIDERS: plugins.map(({ name }, i) => `${name}:${project.servers[i]?.port}`).join(','),
+      ...env,
+    };
+    fs.writeFileSync(path.join(project.folder, 'Pulumi.yaml'), 'name: trial\nruntime:\n  name: nodejs\n  options:\n    typescript: false\nmain: index.js\n');
+    fs.writeFileSync(path.join(project.folder, 'package.json'), '{"name":"trial"}');
+    fs.symlinkSync(path.join(repository, 'node_modules'), path.join(project.folder, 'node_modules'));
+    await project.pulumi('stack', 'init', 'test');
+    return project;
+  }
+
+  /** @throws Error with what the engine printed. */
+  async pulumi(...args: string[]): Promise<string> {
+    try {
+      return (await run('pulumi', [...args, '--non-interactive'], { cwd: this.folder, env: this.env, maxBuffer: 1 << 28 })).stdout;
+    } catch (cause) {
+      const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
+      throw new Error(`pulumi ${args[0]}: ${stdout}${stderr}`, { cause });
+    }
+  }
+
+  /** @param program - the body of a module; what it puts on `exports` are the stack's outputs. */
+  async up(program: string, ...args: string[]): Promise<Result> {
+    fs.writeFileSync(path.join(this.folder, 'index.js'), program);
+    return this.watched('up', '--yes', '--skip-preview', ...args);
+  }
+
+  async preview(program: string): Promise<Result> {
+    fs.writeFileSync(path.join(this.folder, 'index.js'), program);
+    return this.watched('preview');
+  }
+
+  refresh = () => this.watched('refresh', '--yes', '--skip-preview');
+  destroy = () => this.watched('destroy', '--yes', '--skip-preview');
+
+  private async watched(...args: string[]): Promise<Result> {
+    const log = path.join(this.folder, 'events.json');
+    fs.rmSync(log, { force: true });
+    await this.pulumi(...args, '--event-log', log);
+    const events = fs.readFileSync(log, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Record<string, any>);
+    const summary = events.find((event) => event['summaryEvent'])?.['summaryEvent'] as { resourceChanges: Record<string, number> };
+    const steps = events.flatMap((event) => (event['resourcePreEvent'] ? [event['resourcePreEvent'].metadata as { op: string; urn: string }] : []));
+    const outputs = args[0] === 'up' ? (JSON.parse(await this.pulumi('stack', 'output', '--json', '--show-secrets')) as Result['outputs']) : {};
+    return { changes: summary.resourceChanges, outputs, steps: steps.map(({ op, urn }) => ({ op, name: urn.split('::').at(-1) ?? '' })) };
+  }
+
+  /** The state as it is stored: secrets encrypted. */
+  state = () => this.pulumi('stack', 'export');
+
+  stop(): void {
+    for (const server of this.servers) server.close();
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+}
