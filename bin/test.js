@@ -11,7 +11,7 @@ const checks = [
   ['lint', 'eslint', '.', '--max-warnings', '0'],
   ['format', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['types', 'tsc', '--noEmit', '-p', '.'],
-  ['tests', 'mocha', '-r', 'ts-node/register/transpile-only', ...mochaArguments()],
+  ['tests', 'mocha', ...mochaArguments()],
 ];
 
 function mochaArguments() {

@@ -31,8 +31,12 @@ export async function cached(name: string, digest: string, make: (folder: string
   const unfinished = path.join(folders.cache, `${name}.unfinished`);
   fs.rmSync(unfinished, { recursive: true, force: true });
   fs.mkdirSync(unfinished, { recursive: true });
-  await make(unfinished);
-  fs.renameSync(unfinished, folder);
+  try {
+    await make(unfinished);
+    fs.renameSync(unfinished, folder);
+  } finally {
+    fs.rmSync(unfinished, { recursive: true, force: true });
+  }
   const older = new RegExp(`^${name}-[0-9a-f]{16}$`);
   for (const entry of fs.readdirSync(folders.cache)) {
     const other = path.join(folders.cache, entry);
