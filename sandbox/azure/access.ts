@@ -6,7 +6,7 @@
  *      "principals": {"<object id>": {"clientId": "…", "name": "id-moodtalk-backup", "type": "ServicePrincipal"}},
  *      "assignments": [{"id": "…", "scope": "/subscriptions/…", "principalId": "…", "roleDefinitionId": "…"}]}
  */
-import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
+import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { folders } from '../world';
@@ -34,34 +34,55 @@ export interface AuthorizationState {
 
 export const authorizationFile = path.join(folders.azure, 'authorization.json');
 
-/** @throws Error when the ARM service has never run in this world. */
-export const authorizationState = () => JSON.parse(fs.readFileSync(authorizationFile, 'utf8')) as AuthorizationState;
+let cached: { readonly stamp: string; readonly state: AuthorizationState } | undefined;
 
-/** Audiences of the tokens for blobs and for ARM; a token for one is refused by the other. */
+/** Read from disk when it has changed. @throws Error when the ARM service has never run in this world */
+export function authorizationState(): AuthorizationState {
+  const stat = fs.statSync(authorizationFile);
+  const stamp = `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
+  if (cached?.stamp !== stamp) {
+    cached = { stamp, state: JSON.parse(fs.readFileSync(authorizationFile, 'utf8')) as AuthorizationState };
+  }
+  return cached.state;
+}
+
+/** Audiences of the tokens for blobs; a token for ARM is refused there, and the other way round. */
 export const storageAudiences = ['https://storage.azure.com', 'https://storage.azure.com/'];
 
-/**
- * Checks signature, issuer, audience and time of a bearer token.
- * @returns undefined when it is missing, bad, expired or for somebody else.
- */
+export type Verdict =
+  | { readonly principal: Principal }
+  | { readonly failure: 'missing' | 'invalid' | 'expired' | 'audience'; readonly detail: string };
+
+/** Checks signature, issuer, audience and time of a bearer token, and says what is wrong with it. */
+export async function verify(
+  header: string | undefined,
+  audiences: readonly string[],
+  state: AuthorizationState = authorizationState(),
+): Promise<Verdict> {
+  const token = /^Bearer (\S+)$/i.exec(header ?? '')?.[1];
+  if (!token) return { failure: 'missing', detail: 'no bearer token' };
+  try {
+    const options = { issuer: state.issuer, audience: [...audiences], algorithms: ['RS256'] };
+    const keys = createLocalJWKSet(state.jwks);
+    const { payload } = await jwtVerify<JWTPayload & { oid: string; appid: string }>(token, keys, options);
+    return { principal: { objectId: payload.oid, clientId: payload.appid } };
+  } catch (cause) {
+    if (cause instanceof errors.JWTExpired) {
+      return { failure: 'expired', detail: new Date((cause.payload.exp ?? 0) * 1000).toISOString() };
+    }
+    const audience = cause instanceof errors.JWTClaimValidationFailed && cause.claim === 'aud';
+    return { failure: audience ? 'audience' : 'invalid', detail: (cause as Error).message };
+  }
+}
+
+/** As `verify`. @returns undefined when the token is missing, bad, expired or for somebody else */
 export async function authenticate(
   header: string | undefined,
   audiences: readonly string[],
   state: AuthorizationState = authorizationState(),
 ): Promise<Principal | undefined> {
-  const token = /^Bearer (\S+)$/i.exec(header ?? '')?.[1];
-  if (!token) return undefined;
-  try {
-    const options = { issuer: state.issuer, audience: [...audiences], algorithms: ['RS256'] };
-    const { payload } = await jwtVerify<JWTPayload & { oid: string; appid: string }>(
-      token,
-      createLocalJWKSet(state.jwks),
-      options,
-    );
-    return { objectId: payload.oid, clientId: payload.appid };
-  } catch {
-    return undefined;
-  }
+  const verdict = await verify(header, audiences, state);
+  return 'principal' in verdict ? verdict.principal : undefined;
 }
 
 /** `Microsoft.Storage/…/read` with stars: a star stands for anything, casing does not matter. */

@@ -66,6 +66,8 @@ export interface Context {
   list(type: string, under?: string): ArmResource[];
   /** Stores a changed resource (this one or another), outside of a PUT: a state that flips, a role that moves. */
   save(resource: ArmResource): void;
+  /** Removes another resource that goes with this one, without `remove` of its kind. */
+  discard(resource: ArmResource): void;
   /** Context of another resource, e.g. to read the secrets of the server that a replica is made from. */
   of(id: string): Context;
   /**
@@ -128,10 +130,14 @@ export interface Kind {
   readonly writeOnly?: readonly string[];
   /** ETag header and member, If-Match and If-None-Match are honoured. */
   readonly etag?: boolean;
-  /** PUT and DELETE refused with 405: the vendor makes these itself. */
-  readonly readOnly?: boolean;
-  /** Resources of these types (other than children) in use of this one block a delete: returns the ids in the way. */
-  readonly inUseBy?: (ctx: Context, resource: ArmResource) => readonly string[];
+  /** Methods (`PUT`, `DELETE`) and actions that are refused with 400 without an If-Match header. */
+  readonly ifMatch?: readonly string[];
+  /** PUT, PATCH and DELETE that are refused with 405: what the vendor makes itself, what can't be deleted. */
+  readonly refused?: readonly ('PUT' | 'DELETE')[];
+  /** What a PUT that creates is answered with. @default 201 */
+  readonly createdStatus?: 200 | 201;
+  /** Ids of resources that use this one and so block its delete (not that of its whole resource group). */
+  inUseBy?(ctx: Context, resource: ArmResource): readonly string[];
 
   /**
    * Brings about what `body` (validated, defaults in, secrets out, read-only members dropped) asks for, and returns the content
@@ -149,6 +155,10 @@ export interface Kind {
   /** Resources that are not stored but found live (backups, replicas). `parent` is the resource they lie below. */
   find?(ctx: Context, name: string): Promise<ArmResource | undefined> | ArmResource | undefined;
   list?(ctx: Context, parent: ArmResource): Promise<readonly ArmResource[]> | readonly ArmResource[];
+  /** As `list`, for what lies below no resource but at any scope. */
+  listAt?(scope: string, query: URLSearchParams): readonly ArmResource[];
+  /** Which stored resources a list at `scope` shows. @default - those whose id lies below the scope */
+  inList?(resource: ArmResource, scope: string, query: URLSearchParams): boolean;
   /** After a start of the service, for each stored resource: brings the process behind it back. */
   onStart?(ctx: Context, resource: ArmResource): Promise<void> | void;
   /** On SIGTERM, for each stored resource: ends the process behind it. */
