@@ -88,7 +88,7 @@ export function update(record: ServerRecord, shape?: Shape): void {
 }
 
 /** Settings that a replica runs with, none for a primary. */
-function standing(record: ServerRecord): Readonly<Record<string, string>> {
+export function standing(record: ServerRecord): Readonly<Record<string, string>> {
   const source = record.role === 'replica' && record.source ? readRecord(record.source) : undefined;
   return source ? followSettings(record, source) : {};
 }
@@ -98,8 +98,8 @@ export async function startServer(record: ServerRecord): Promise<void> {
   if (record.role === 'primary') await ensureReceiver(record);
 }
 
-export async function stopServer(record: ServerRecord): Promise<void> {
-  await stopCluster(record);
+export async function stopServer(record: ServerRecord, graceMs?: number): Promise<void> {
+  await stopCluster(record, graceMs);
   await stopReceiver(record);
 }
 
@@ -243,14 +243,4 @@ export async function pruneDropped(now = Date.now()): Promise<void> {
     const facts = store.facts();
     if (facts?.droppedAt && now - Date.parse(facts.droppedAt) > facts.retentionDays * dayMs) await store.remove();
   }
-}
-
-/** Ends all servers, for the end of the service. */
-export async function stopServers(): Promise<void> {
-  await Promise.all(
-    listRecords().map(async (record) => {
-      await stopCluster(record, 3_000);
-      await stopReceiver(record);
-    }),
-  );
 }
