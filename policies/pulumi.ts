@@ -6,7 +6,7 @@ import type {
   ResourceValidationArgs,
   StackValidationArgs,
 } from '@pulumi/policy';
-import { describe, isUnknownValue, type Props, type Resource, type Rule, type Stack } from './rule';
+import { describe, isUnknownValue, text, type Props, type Resource, type Rule, type Stack } from './rule';
 import { settingsSchema } from './schema';
 
 /** urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME */
@@ -36,7 +36,7 @@ function strangerIn(rule: Rule, given: object): string | undefined {
 function judge(rule: Rule, subjects: readonly Resource[], stack: Stack, given: Props, report: ReportViolation): void {
   const stranger = strangerIn(rule, given);
   if (stranger) return report(stranger);
-  const clause = String(given['clause'] ?? '');
+  const clause = text(given['clause']);
   let unknown: Error | undefined;
   for (const resource of subjects) {
     try {

@@ -111,8 +111,12 @@ export const readList = (props: unknown, path: string): readonly unknown[] => {
   return Array.isArray(value) ? value : [];
 };
 
+/** A plain value as text; '' for what is not set or has parts. */
+export const text = (value: unknown): string =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? `${value}` : '';
+
 /** For comparing what vendors answer in a case or spelling of their own. */
-export const readLower = (props: unknown, path: string): string => String(read(props, path) ?? '').toLowerCase();
+export const readLower = (props: unknown, path: string): string => text(read(props, path)).toLowerCase();
 
 const indexes = new WeakMap<Stack, ReadonlyMap<string, readonly Resource[]>>();
 

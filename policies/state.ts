@@ -1,6 +1,6 @@
 /** The policies alone, on an exported state: no engine, no cloud, no credentials. */
 import { dataResourcesOf } from './rules/protection';
-import { describe, isUnknownValue, type Props, type Resource, type Rule, type Stack } from './rule';
+import { describe, isUnknownValue, text, type Props, type Resource, type Rule, type Stack } from './rule';
 import { rules } from './rules';
 import { PolicyInputError, type Settings } from './settings';
 
@@ -38,10 +38,9 @@ const isStateResource = (value: unknown): value is StateResource =>
   isObject(value) && typeof value['urn'] === 'string' && typeof value['type'] === 'string';
 
 function toResource(found: StateResource): Resource {
-  const dependencies = Object.entries(found.propertyDependencies ?? {}).map(([property, urns]) => [
-    property,
-    urns ?? [],
-  ]);
+  const dependencies = Object.entries(found.propertyDependencies ?? {}).map(
+    ([property, urns]): [string, readonly string[]] => [property, urns ?? []],
+  );
   return {
     urn: found.urn,
     type: found.type,
@@ -58,7 +57,7 @@ function toResource(found: StateResource): Resource {
  */
 export function readStack(exported: unknown): Stack {
   const deployment = isObject(exported) ? exported['deployment'] : undefined;
-  const found = isObject(deployment) ? (deployment['resources'] ?? []) : undefined;
+  const found: unknown = isObject(deployment) ? (deployment['resources'] ?? []) : undefined;
   if (!Array.isArray(found) || !found.every(isStateResource)) {
     throw new PolicyInputError('the file is no exported state; make one with: pulumi stack export --file FILE');
   }
@@ -75,7 +74,7 @@ function* judge(rule: Rule, resource: Resource, settings: Props, stack: Stack): 
   });
   try {
     for (const violation of rule.check(resource, settings, stack)) {
-      yield finding(describe(rule, resource, violation, String(settings['clause'] ?? '')));
+      yield finding(describe(rule, resource, violation, text(settings['clause'])));
     }
   } catch (error) {
     if (!isUnknownValue(error)) throw error;

@@ -1,4 +1,4 @@
-import { defineRule, dependentsOf, read, readList, readLower, type Resource, type Violation } from '../rule';
+import { defineRule, dependentsOf, read, readList, readLower, text, type Resource, type Violation } from '../rule';
 
 const lifecycle = 'azure-native:storage:ManagementPolicy';
 const container = 'azure-native:storage:BlobContainer';
@@ -81,7 +81,7 @@ function immutabilityOf(
 }
 
 const judgedContainer = (resource: Resource, exempt: readonly string[]) =>
-  !exempt.includes(resource.name) && !exempt.includes(String(read(resource.props, 'containerName') ?? ''));
+  !exempt.includes(resource.name) && !exempt.includes(text(read(resource.props, 'containerName')));
 
 const exempt = {
   type: 'array',

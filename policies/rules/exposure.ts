@@ -1,4 +1,4 @@
-import { defineRule, read, readList, readLower, type Resource, type Violation } from '../rule';
+import { defineRule, read, readList, readLower, text, type Resource, type Violation } from '../rule';
 
 const account = 'azure-native:storage:StorageAccount';
 const firewallRules = ['azure-native:dbforpostgresql:FirewallRule', 'azure-native:sql:FirewallRule'];
@@ -8,7 +8,7 @@ const cluster = 'azure-native:containerservice:ManagedCluster';
 
 /** @returns the address as a number, NaN when it is none. */
 export function ipv4(value: unknown): number {
-  const parts = String(value).split('.');
+  const parts = text(value).split('.');
   if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255)) return NaN;
   return parts.reduce((sum, part) => sum * 256 + Number(part), 0);
 }
@@ -19,7 +19,7 @@ function* openRange(resource: Resource, maximumAddresses: number): Iterable<Viol
   if (Number.isNaN(ipv4(start)) || ipv4(start) === 0) yield { property: 'startIpAddress', value: start, limit };
   else if (Number.isNaN(ipv4(end)) || ipv4(end) < ipv4(start)) yield { property: 'endIpAddress', value: end, limit };
   else if (ipv4(end) - ipv4(start) + 1 > maximumAddresses) {
-    yield { property: 'startIpAddress to endIpAddress', value: `${String(start)} to ${String(end)}`, limit };
+    yield { property: 'startIpAddress to endIpAddress', value: `${text(start)} to ${text(end)}`, limit };
   }
 }
 
@@ -28,7 +28,7 @@ const everyPort = ['*', '0-65535', '1-65535'];
 const oneOrMany = (rule: unknown, property: string) =>
   [read(rule, property), ...readList(rule, property + 'es'), ...readList(rule, property + 's')]
     .filter((value) => value !== undefined)
-    .map((value) => String(value).toLowerCase());
+    .map((value) => text(value).toLowerCase());
 
 function* anyToAny(rule: unknown, path: string): Iterable<Violation> {
   if (readLower(rule, 'direction') !== 'inbound' || readLower(rule, 'access') !== 'allow') return;
@@ -66,7 +66,7 @@ export const noOpenFirewall = defineRule<{ maximumAddresses: number }>({
       }
     } else {
       const property = 'apiServerAccessProfile.authorizedIPRanges';
-      const open = readList(resource.props, property).filter((value) => anywhere.includes(String(value)));
+      const open = readList(resource.props, property).filter((value) => anywhere.includes(text(value)));
       if (open.length > 0) yield { property, value: open, limit: 'named ranges' };
     }
   },

@@ -1,4 +1,4 @@
-import { defineRule, dependentsOf, read, readLower, type Resource, type Stack, type Violation } from '../rule';
+import { defineRule, dependentsOf, read, readLower, text, type Resource, type Stack, type Violation } from '../rule';
 
 const postgres = 'azure-native:dbforpostgresql:Server';
 const sqlDatabase = 'azure-native:sql:Database';
@@ -36,7 +36,7 @@ const isSecondary = (database: Resource) =>
 
 function* needs(resource: Resource, property: string, fits: RegExp, limit: string): Iterable<Violation> {
   const value = read(resource.props, property);
-  if (!fits.test(String(value ?? ''))) yield { property, value, limit };
+  if (!fits.test(text(value))) yield { property, value, limit };
 }
 
 /** Everything that keeps data has a second copy in another region. Replicas are second copies themselves. */

@@ -1,4 +1,4 @@
-import { defineRule, read, type Violation } from '../rule';
+import { defineRule, read, text, type Violation } from '../rule';
 
 /** Azure's regions in the European Economic Area. The United Kingdom and Switzerland are outside it. */
 export const eeaRegions: readonly string[] = [
@@ -79,9 +79,7 @@ export const eeaRegionsOnly = defineRule<{ regions: readonly string[] }>({
     const value = read(resource.props, 'location');
     const mayBeGlobal = globalTypes.includes(resource.type);
     if (value === undefined && !placedTypes.includes(resource.type)) return;
-    const name = String(value ?? '')
-      .toLowerCase()
-      .replaceAll(' ', '');
+    const name = text(value).toLowerCase().replaceAll(' ', '');
     if (regions.includes(name) || (mayBeGlobal && name === 'global')) return;
     yield { property: 'location', value, limit: (mayBeGlobal ? '"global" or ' : '') + `one of ${regions.join(', ')}` };
   },

@@ -1,4 +1,4 @@
-import { defineRule, read, readLower, type Resource, type Violation } from '../rule';
+import { defineRule, read, readLower, text, type Resource, type Violation } from '../rule';
 
 const oneTwo = /^(TLS)?v?1[._][23]$/i;
 
@@ -51,7 +51,7 @@ export const tls = defineRule({
   *check(resource): Iterable<Violation> {
     for (const { property, fits, limit, unsetIsSafe } of demandsOn(resource)) {
       const value = read(resource.props, property);
-      if (value === undefined ? !unsetIsSafe : !fits.test(String(value))) yield { property, value, limit };
+      if (value === undefined ? !unsetIsSafe : !fits.test(text(value))) yield { property, value, limit };
     }
   },
 });

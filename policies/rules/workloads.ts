@@ -1,4 +1,4 @@
-import { defineRule, read, readList, readLower, type Resource, type Violation } from '../rule';
+import { defineRule, read, readList, readLower, text, type Resource, type Violation } from '../rule';
 
 const containerApp = 'azure-native:app:ContainerApp';
 const served = ['Deployment', 'StatefulSet', 'DaemonSet'].map((kind) => `kubernetes:apps/v1:${kind}`);
@@ -24,7 +24,7 @@ function containersOf(resource: Resource): readonly Container[] {
   return ['containers', 'initContainers'].flatMap((kind) =>
     readList(resource.props, `${pod}.${kind}`).map((spec, index) => ({
       spec,
-      path: `${pod}.${kind}[${String(read(spec, 'name') ?? index)}]`,
+      path: `${pod}.${kind}[${text(read(spec, 'name') ?? index)}]`,
       initial: kind === 'initContainers',
     })),
   );
@@ -85,7 +85,7 @@ export const pinnedImages = defineRule({
   *check(resource): Iterable<Violation> {
     for (const { spec, path } of containersOf(resource)) {
       const value = read(spec, 'image');
-      if (/@sha256:[0-9a-f]{64}$/.test(String(value ?? ''))) continue;
+      if (/@sha256:[0-9a-f]{64}$/.test(text(value))) continue;
       yield { property: `${path}.image`, value, limit: 'NAME:VERSION@sha256:DIGEST (64 hexadecimal digits)' };
     }
   },

@@ -1,0 +1,89 @@
+// @ts-check
+import pulumi from '@pulumi/eslint-plugin';
+import globals from 'globals';
+import tseslint from 'typescript-eslint';
+
+const rooms = [
+  'config',
+  'components',
+  'stacks',
+  'failover',
+  'adapters',
+  'cli',
+  'policies',
+  'sandbox',
+  'bench',
+  'tests',
+];
+
+/** Which room may import which; `types` only lends its types. What is not listed is closed. CONTRIBUTING.md says why. */
+const mayImport = {
+  config: { all: [], types: [] },
+  policies: { all: [], types: [] },
+  components: { all: [], types: ['config'] },
+  stacks: { all: ['components', 'config'], types: [] },
+  failover: { all: [], types: ['config'] },
+  adapters: { all: ['failover', 'config'], types: [] },
+  cli: { all: ['failover', 'adapters', 'config', 'policies'], types: [] },
+  sandbox: { all: ['config'], types: [] },
+};
+
+/** @param {string} room @param {{ all: string[]; types: string[] }} open */
+function boundaries(room, open) {
+  const others = rooms.filter((other) => other !== room && !open.all.includes(other));
+  const closed = others
+    .filter((other) => !open.types.includes(other))
+    // The command line offers the sandbox by this one door.
+    .map((other) => (room === 'cli' && other === 'sandbox' ? 'sandbox/(?!commands$)' : other));
+  /** @param {string[]} names */
+  const into = (names) => `^(\\.\\./)+(${names.join('|')})(/|$)`;
+  const patterns = [
+    { regex: into(closed), message: `${room}/ does not import this room: see CONTRIBUTING.md, "Rooms".` },
+  ];
+  if (open.types.length > 0) {
+    const message = `${room}/ imports types only from this room: see CONTRIBUTING.md, "Rooms".`;
+    patterns.push(/** @type {any} */ ({ regex: into(open.types), message, allowTypeImports: true }));
+  }
+  if (room === 'failover') {
+    const message = 'failover/ is without I/O: what touches the world is a port, made real in adapters/.';
+    const io = '(fs|net|http|https|http2|tls|dns|dgram|child_process|worker_threads)';
+    patterns.push({ regex: `^(@pulumi/|@azure/|@kubernetes/|pg$|(node:)?${io}(/|$))`, message });
+  }
+  return {
+    files: [`${room}/**/*.ts`],
+    rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns }] },
+  };
+}
+
+export default tseslint.config(
+  { ignores: ['node_modules/', '.standby/', 'out/', 'coverage/'] },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    plugins: { '@pulumi': pulumi },
+    languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@pulumi/no-output-in-template-literal': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
+      // An interface that promises is met by functions that have nothing to wait for.
+      '@typescript-eslint/require-await': 'off',
+      eqeqeq: ['error', 'always'],
+      'max-lines': ['error', 400],
+    },
+  },
+  ...Object.entries(mayImport).map(([room, open]) => boundaries(room, open)),
+  {
+    // chai's assertions are expressions; a Pulumi program that a test runs is mocked, and awaited by the mock.
+    files: ['tests/**/*.ts'],
+    rules: { '@typescript-eslint/no-unused-expressions': 'off' },
+  },
+  {
+    files: ['**/*.js', '**/*.mjs', '**/*.cjs'],
+    languageOptions: { globals: globals.node },
+    rules: { eqeqeq: ['error', 'always'], 'max-lines': ['error', 400], 'no-undef': 'error', 'no-unused-vars': 'error' },
+  },
+);
