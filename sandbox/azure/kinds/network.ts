@@ -46,17 +46,19 @@ const networks: Kind = {
   location: 'required',
   model: model('VirtualNetwork'),
   rules: [{ path: 'properties.addressSpace', required: true, code: 'VnetAddressSpaceMissing' }],
-  put(_, body) {
+  put(ctx, body) {
     if (prefixesOf(body).length === 0) {
       throw new ArmError(400, 'VnetAddressSpaceMissing', 'The address space of a virtual network must have a prefix.');
     }
     prefixesOf(body).forEach(rangeOf);
-    // Subnets are resources of their own: those in the body are made, those that are not in it stay as they are.
+    // Subnets are resources of their own; a body may repeat those that exist, as the provider's updates do.
     const { subnets = [], ...properties } = body.properties as Json & {
       readonly subnets?: readonly (Json & { name?: string })[];
     };
-    if (subnets.length > 0) {
-      const message = `'properties.subnets' has ${subnets.length} members; here subnets are made by requests of their own (${subnetType}).`;
+    const made = new Set(subnetsOf(ctx, ctx.id.id).map(({ name }) => name));
+    const others = subnets.filter(({ name = '' }) => !made.has(name));
+    if (others.length > 0) {
+      const message = `'properties.subnets' has ${others.length} members that do not exist; here subnets are made by requests of their own (${subnetType}).`;
       throw new ArmError(400, 'InlineSubnetsNotSupported', message);
     }
     return succeeded({ ...body, properties });
