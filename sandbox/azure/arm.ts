@@ -6,7 +6,7 @@ import { chaos } from './chaos';
 import { locationOf, siteOfLocation } from './context';
 import type { Conditions, Engine, Written } from './engine';
 import { headerOf, jsonOf, type Answer, type Request } from './http';
-import { parseCollection, parseId, type ResourceId } from './id';
+import { canonicalId, parseCollection, parseId, type ResourceId } from './id';
 import { ArmError, type Json, type Kind } from './kind';
 import type { Operation, Operations, Outcome } from './operations';
 import { findKind, kindsOf } from './registry';
@@ -155,11 +155,13 @@ export class Arm {
     if (method === 'POST') {
       const id = parseId(path.slice(0, path.lastIndexOf('/')));
       const kind = id && findKind(id.type);
-      return kind && { kind, id, scope: id.id, action: path.slice(path.lastIndexOf('/') + 1) };
+      return (
+        kind && { kind, id: canonicalId(id, kind.type), scope: id.id, action: path.slice(path.lastIndexOf('/') + 1) }
+      );
     }
     const id = parseId(path);
     const kind = id && findKind(id.type);
-    if (kind) return { kind, id, scope: id.id };
+    if (kind) return { kind, id: canonicalId(id, kind.type), scope: id.id };
     const collection = method === 'GET' ? parseCollection(path) : undefined;
     const listed = collection && findKind(collection.type);
     if (!listed) return undefined;

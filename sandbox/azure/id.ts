@@ -57,6 +57,16 @@ export function parseId(path: string): ResourceId | undefined {
   };
 }
 
+/** @returns the id in the vendor's own casing of the words in it: `resourceGroups`, the type's segments. */
+export function canonicalId(id: ResourceId, type: string): ResourceId {
+  const fixed = (path: string) =>
+    path.replace(/\/subscriptions\//i, '/subscriptions/').replace(/\/resourceGroups(?=\/|$)/i, '/resourceGroups');
+  const [namespace, ...segments] = type.split('/');
+  const pairs = segments.map((segment, index) => `${segment}/${id.names[index]}`);
+  const path = id.type === groupType ? id.id : `${id.scope}/providers/${namespace}/${pairs.join('/')}`;
+  return parseId(fixed(path)) ?? id;
+}
+
 /** A list's path: the type asked for and the prefix below which its resources lie. */
 export function parseCollection(
   path: string,
