@@ -128,7 +128,8 @@ class AzureProvider implements Provider {
     const before = sameRegion ? { ...oldInputs, location: news['location'] } : oldInputs;
     const found = diff(before, news, (path) => forces.has(path), oldInputs[createBeforeDelete] !== true);
     // A program that now says what the service chose before changes nothing that exists.
-    const said = (path: string) => oldInputs[path] === undefined && isDeepStrictEqual(news[path], oldOutputs[path]);
+    const said = (path: string) =>
+      oldInputs[path] === undefined && news[path] !== undefined && isDeepStrictEqual(news[path], oldOutputs[path]);
     const changes = new Map(
       [...found.changes].map(([path, change]) => [path, said(path) ? { ...change, replace: false } : change]),
     );

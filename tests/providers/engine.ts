@@ -1,12 +1,10 @@
-/** Runs programs with the real engine on stand-ins that are served from this process; state in a folder that goes away. */
+/** Runs programs with the real engine on stand-ins; state in a folder that goes away. */
 import { buildSync } from 'esbuild';
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
-import type { Plugin } from '../../sandbox/providers/plugin';
-import { listen } from '../../sandbox/providers/server';
 import { folders, repository } from '../../sandbox/world';
 
 const run = promisify(execFile);
@@ -40,14 +38,17 @@ function toolsIn(folder: string): string {
 
 export class Project {
   private readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-providers-'));
-  private readonly servers: { port: number; close: () => void }[] = [];
   private env: NodeJS.ProcessEnv = {};
 
-  static async start(plugins: readonly Plugin[], env: Readonly<Record<string, string>> = {}): Promise<Project> {
+  /** @param providers - the port of each package's stand-in */
+  static async start(
+    providers: Readonly<Record<string, number>>,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Project> {
     const project = new Project();
     const bin = toolsIn(project.folder);
-    for (const plugin of plugins) project.servers.push(await listen(plugin, 0));
     project.env = {
+      ...env,
       PATH: `${bin}:${process.env['PATH']}`,
       HOME: project.folder,
       NODE_PATH: path.join(repository, 'node_modules'),
@@ -57,10 +58,14 @@ export class Project {
       PULUMI_SKIP_UPDATE_CHECK: 'true',
       PULUMI_DEBUG_COMMANDS: 'true', // --event-log
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
-      PULUMI_DEBUG_PROVIDERS: plugins.map(({ name }, i) => `${name}:${project.servers[i]?.port}`).join(','),
-      ...env,
+      PULUMI_DEBUG_PROVIDERS: Object.entries(providers)
+        .map(([name, port]) => `${name}:${port}`)
+        .join(','),
     };
-    fs.writeFileSync(path.join(project.folder, 'Pulumi.yaml'), 'name: trial\nruntime:\n  name: nodejs\n  options:\n    typescript: false\nmain: index.js\n');
+    fs.writeFileSync(
+      path.join(project.folder, 'Pulumi.yaml'),
+      'name: trial\nruntime:\n  name: nodejs\n  options:\n    typescript: false\nmain: index.js\n',
+    );
     fs.writeFileSync(path.join(project.folder, 'package.json'), '{"name":"trial"}');
     fs.symlinkSync(path.join(repository, 'node_modules'), path.join(project.folder, 'node_modules'));
     await project.pulumi('stack', 'init', 'test');
@@ -70,7 +75,9 @@ export class Project {
   /** @throws Error with what the engine printed. */
   async pulumi(...args: string[]): Promise<string> {
     try {
-      return (await run('pulumi', [...args, '--non-interactive'], { cwd: this.folder, env: this.env, maxBuffer: 1 << 28 })).stdout;
+      return (
+        await run('pulumi', [...args, '--non-interactive'], { cwd: this.folder, env: this.env, maxBuffer: 1 << 28 })
+      ).stdout;
     } catch (cause) {
       const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
       throw new Error(`pulumi ${args[0]}: ${stdout}${stderr}`, { cause });
@@ -95,18 +102,32 @@ export class Project {
     const log = path.join(this.folder, 'events.json');
     fs.rmSync(log, { force: true });
     await this.pulumi(...args, '--event-log', log);
-    const events = fs.readFileSync(log, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Record<string, any>);
-    const summary = events.find((event) => event['summaryEvent'])?.['summaryEvent'] as { resourceChanges: Record<string, number> };
-    const steps = events.flatMap((event) => (event['resourcePreEvent'] ? [event['resourcePreEvent'].metadata as { op: string; urn: string }] : []));
-    const outputs = args[0] === 'up' ? (JSON.parse(await this.pulumi('stack', 'output', '--json', '--show-secrets')) as Result['outputs']) : {};
-    return { changes: summary.resourceChanges, outputs, steps: steps.map(({ op, urn }) => ({ op, name: urn.split('::').at(-1) ?? '' })) };
+    const events = fs
+      .readFileSync(log, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, any>);
+    const summary = events.find((event) => event['summaryEvent'])?.['summaryEvent'] as {
+      resourceChanges: Record<string, number>;
+    };
+    const steps = events.flatMap((event) =>
+      event['resourcePreEvent'] ? [event['resourcePreEvent'].metadata as { op: string; urn: string }] : [],
+    );
+    const outputs =
+      args[0] === 'up'
+        ? (JSON.parse(await this.pulumi('stack', 'output', '--json', '--show-secrets')) as Result['outputs'])
+        : {};
+    return {
+      changes: summary.resourceChanges,
+      outputs,
+      steps: steps.map(({ op, urn }) => ({ op, name: urn.split('::').at(-1) ?? '' })),
+    };
   }
 
   /** The state as it is stored: secrets encrypted. */
   state = () => this.pulumi('stack', 'export');
 
   stop(): void {
-    for (const server of this.servers) server.close();
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
 }

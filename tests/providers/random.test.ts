@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { random } from '../../sandbox/providers/random';
+import { listen } from '../../sandbox/providers/server';
 import { Project } from './engine';
 
 const program = (keeper: string) => `
@@ -18,10 +19,15 @@ const program = (keeper: string) => `
 describe('providers: random', function () {
   this.timeout(60_000);
   let project: Project;
+  let server: Awaited<ReturnType<typeof listen>>;
   before(async () => {
-    project = await Project.start([random]);
+    server = await listen(random, 0);
+    project = await Project.start({ random: server.port });
   });
-  after(() => project.stop());
+  after(() => {
+    project.stop();
+    server.close();
+  });
 
   it('makes values once, keeps the password encrypted, and makes a new one when a keeper changes', async () => {
     expect((await project.preview(program('a'))).changes).to.deep.equal({ create: 6 });
