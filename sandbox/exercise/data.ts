@@ -81,7 +81,7 @@ export async function backUp(resourceGroup: string, server: string, name: string
   const endpoint = `https://${outside.arm}:${ports.https}`;
   const client = new PostgreSQLManagementFlexibleServerClient(credential, value('ARM_SUBSCRIPTION_ID'), {
     endpoint,
-    credentials: { scopes: [`${endpoint}/.default`] },
+    credentialScopes: [`${endpoint}/.default`],
     tlsOptions: { ca: fs.readFileSync(authorityFile, 'utf8') },
   });
   await client.backupsAutomaticAndOnDemand.beginCreateAndWait(resourceGroup, server, name, { updateIntervalInMs: 200 });

@@ -13,7 +13,7 @@ import { OutsideClient } from './client';
 import { backUp, createUser, loadData } from './data';
 import { loss, recovery } from './measure';
 import * as pulumi from './pulumi';
-import { failoverOutputs, siteOutputs, type SiteView } from './view';
+import { failoverView, siteView, type SiteView } from './view';
 import { Timeline, until, type StepTime } from './timeline';
 
 const stacks: readonly pulumi.Stack[] = ['prod', 'intg', 'failover'];
@@ -91,10 +91,10 @@ class Exercise {
     });
     await timeline.step('sites', 'pulumi up -s prod, -s intg', () => Promise.all([pulumi.up('prod'), pulumi.up('intg')]));
     await timeline.step('failover', 'pulumi up -s failover', () => pulumi.up('failover'));
-    this.prod = siteOutputs(await pulumi.outputs('prod'));
-    const { zone, hosts } = failoverOutputs(await pulumi.outputs('failover'));
+    this.prod = siteView('prod', await pulumi.outputs('prod'));
+    const { zone, hosts } = failoverView(await pulumi.outputs('failover'));
     const user = { name: 'exercise', password: randomBytes(12).toString('hex') };
-    this.client = new OutsideClient(zone, hosts, user);
+    this.client = new OutsideClient(zone, Object.keys(hosts), user);
     this.rows = await timeline.step('data', 'public data set loaded', () => loadData(this.prod.database));
     await timeline.step('backup', `backup of ${this.rows} rows`, () =>
       backUp(this.prod.resourceGroup, this.prod.database.server, 'after-load'),
@@ -180,7 +180,7 @@ class Exercise {
 
   /** Home from 1b: a replica of INTG's database is built in PROD while INTG serves, then promoted when INTG has stopped. */
   private async failback1b(): Promise<void> {
-    const restored = failoverOutputs(await pulumi.outputs('failover')).databaseServer;
+    const restored = failoverView(await pulumi.outputs('failover')).databaseServer;
     await this.change({ unreachable: 'none', epoch: ++this.epoch, ...this.recoveryAt('prod', 'replica', restored) });
     const promoted = { [`recoveries[${this.recoveries - 1}].promoted`]: 'true' };
     await this.change({ activeSite: 'prod', database: 'prod', identity: 'prod', epoch: ++this.epoch, ...promoted });
