@@ -19,3 +19,11 @@ export function cover(range: IpRange): string[] {
   }
   return networks;
 }
+
+/** @returns whether a range and a network (CIDR) have an address in common. */
+export function overlaps(range: IpRange, network: string): boolean {
+  const [base = '', bits = '32'] = network.split('/');
+  const first = toNumber(base);
+  const last = first + 2 ** (32 - Number(bits)) - 1;
+  return toNumber(range.start) <= last && toNumber(range.end) >= first;
+}

@@ -2,31 +2,39 @@
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { readToolchain } from '../../bootstrap/toolchain';
 import { asUser, isRoot } from '../../process';
 import { plan, type Site } from '../../world';
 
 const distribution = '/usr/lib/postgresql';
-const isBin = (folder: string) =>
-  fs.existsSync(path.join(folder, 'initdb')) && fs.existsSync(path.join(folder, 'postgres'));
+const isBin = (folder: string) => fs.existsSync(path.join(folder, 'initdb'));
+
+let bin: string | undefined;
 
 /**
- * Folder of initdb, postgres, pg_basebackup, pg_receivewal: that of `STANDBY_POSTGRES_BIN`, else the distribution's newest.
+ * Folder of initdb, postgres, pg_basebackup, pg_receivewal: the one that the bootstrap found, else the distribution's newest.
  * @throws Error when there is none
  */
 export function postgresBin(): string {
-  const named = process.env['STANDBY_POSTGRES_BIN'];
-  if (named && isBin(named)) return named;
+  bin ??= fromToolchain() ?? fromDistribution();
+  if (!bin) throw new Error(`no PostgreSQL server programs in ${distribution}: install the package "postgresql"`);
+  return bin;
+}
+
+function fromToolchain(): string | undefined {
+  try {
+    return readToolchain().postgresBin;
+  } catch {
+    return undefined; // not bootstrapped
+  }
+}
+
+function fromDistribution(): string | undefined {
   const versions = fs.existsSync(distribution) ? fs.readdirSync(distribution) : [];
-  const found = versions
+  return versions
     .sort((a, b) => Number(b) - Number(a))
     .map((version) => path.join(distribution, version, 'bin'))
     .find(isBin);
-  if (!found) {
-    throw new Error(
-      `no PostgreSQL server programs in ${named ?? distribution}: install the package "postgresql" or set STANDBY_POSTGRES_BIN`,
-    );
-  }
-  return found;
 }
 
 export const program = (name: string) => path.join(postgresBin(), name);

@@ -3,7 +3,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { authorityFile } from '../../authority';
 import { plan, ports, sites } from '../../world';
-import { cover } from './network';
+import { cover, overlaps } from './network';
 import { dataFolder, serverFolder, socketFolder, writeWhole, type IpRange, type ServerRecord } from './record';
 
 /** The service's own superuser (local socket only) and the role that replicas log in with; no person can be either. */
@@ -77,14 +77,25 @@ export function writeHba(record: ServerRecord): void {
     // Replicas come from inside the vendor's network, which is no address of the world.
     `hostssl replication ${replicationRole} 127.0.0.1/32 scram-sha-256`,
     `host all ${superuser},${replicationRole} 0.0.0.0/0 reject`,
-    ...record.ranges.flatMap(networksOf).map((network) => `${type} all all ${network} scram-sha-256`),
+    ...record.ranges
+      .flatMap((range) => networksOf(record, range))
+      .map((network) => `${type} all all ${network} scram-sha-256`),
   ];
   writeWhole(fileIn(record, 'hba.conf'), lines.join('\n') + '\n');
 }
 
 /** The range 0.0.0.0 stands for every address inside the vendor's cloud: here, both sites. */
-const networksOf = (range: IpRange) =>
-  range.start === '0.0.0.0' && range.end === '0.0.0.0' ? sites.map((site) => plan[site].range) : cover(range);
+const allOfTheCloud = (range: IpRange) => range.start === '0.0.0.0' && range.end === '0.0.0.0';
+
+/**
+ * Networks that a rule lets in. On Azure a site's traffic leaves through its egress address for its own servers too; here it
+ * reaches them from the addresses inside the site. So a rule that names the server's own site lets that site in.
+ */
+function networksOf(record: ServerRecord, range: IpRange): string[] {
+  if (allOfTheCloud(range)) return sites.map((site) => plan[site].range);
+  const own = plan[record.site].range;
+  return overlaps(range, own) ? [...cover(range), own] : cover(range);
+}
 
 /** What a connection from another region to the server needs, as libpq's keywords: encrypted, verified, as the replication role. */
 export const remoteConnection = (record: ServerRecord, passFile: string): Readonly<Record<string, string>> => ({
