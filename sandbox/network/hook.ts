@@ -3,9 +3,9 @@
  * Names go to the given resolver, connections leave from the own or the egress address and find the ports that stand in
  * for the canonical ones, and a server that listens "everywhere" listens on the process' own address.
  */
-import * as dns from 'node:dns';
+import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
-import * as net from 'node:net';
+import net from 'node:net';
 import { NameError, Names } from './names';
 import { routeTo, type Standpoint } from './route';
 

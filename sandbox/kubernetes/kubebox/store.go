@@ -13,7 +13,10 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-const walSegmentBytes = 4 << 20 // the default sets 2 x 64 MB of disk aside
+const (
+	walSegmentBytes = 4 << 20 // the default sets 2 x 64 MB of disk aside
+	slowRequest     = 500 * time.Millisecond
+)
 
 type store struct {
 	etcd *embed.Etcd
@@ -49,7 +52,8 @@ func startEtcd(dir string) (*store, error) {
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	cfg.UnsafeNoFsync = true // survives a killed process, not a machine without power: enough here
+	cfg.WarningUnaryRequestDuration = slowRequest // unset, every request is called slow
+	cfg.UnsafeNoFsync = true                      // survives a killed process, not a machine without power: enough here
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = "periodic", "5m"
 	logging := zap.NewProductionConfig()
 	logging.Level = zap.NewAtomicLevelAt(zapcore.WarnLevel)
