@@ -1,6 +1,6 @@
 /** From a container app's wire form to what is to run. */
 import { createHash } from 'node:crypto';
-import { findImage } from '../../application/images';
+import { findImage } from '../../application/registry';
 import { ports } from '../../world';
 import { ArmError, type ArmContent, type Context, type Json } from '../kind';
 import type { Deployment, Probe } from './deployment';
