@@ -89,7 +89,8 @@ async function answer(
   outgoing.once('close', () => gone.abort());
   let result: Answer;
   try {
-    const url = new URL(incoming.url ?? '/', 'http://localhost');
+    // Not the two-argument form: some clients send `//subscriptions/…`, which that takes for a host.
+    const url = new URL(`http://localhost${incoming.url ?? '/'}`);
     const body = await bodyOf(incoming);
     const { method = 'GET', headers } = incoming;
     result = await handler({ method, path: url.pathname, query: url.searchParams, headers, body, gone: gone.signal });

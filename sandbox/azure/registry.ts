@@ -1,4 +1,5 @@
 /** Every resource type that the service knows. */
+import { kinds as containerApps } from './containerapps';
 import type { Kind } from './kind';
 import { kinds as containerService } from './kinds/containerservice';
 import { kinds as identity } from './kinds/identity';
@@ -20,6 +21,7 @@ const all: readonly Kind[] = [
   ...monitor,
   ...sql,
   ...postgres,
+  ...containerApps,
 ];
 
 const byType = new Map(all.map((kind) => [kind.type.toLowerCase(), kind]));
