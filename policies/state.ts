@@ -1,6 +1,6 @@
 /** The policies alone, on an exported state: no engine, no cloud, no credentials. */
 import { dataResourcesOf } from './rules/protection';
-import { describe, isUnknownValue, text, type Props, type Resource, type Rule, type Stack } from './rule';
+import { describe, isUnknownValue, text, UnknownValue, type Props, type Resource, type Rule, type Stack } from './rule';
 import { rules } from './rules';
 import { PolicyInputError, type Settings } from './settings';
 
@@ -78,10 +78,9 @@ function* judge(rule: Rule, resource: Resource, settings: Props, stack: Stack): 
     }
   } catch (error) {
     if (!isUnknownValue(error)) throw error;
-    // In a state nothing is "not known yet": what can't be read (encrypted) is not green.
-    yield finding(
-      `${resource.name} (${resource.type}): ${error.message}: encrypted in this state, so it can't be judged`,
-    );
+    // In a state nothing is "not known yet": what can't be read is encrypted, and not green.
+    const property = error instanceof UnknownValue ? error.property : 'a value';
+    yield finding(`${resource.name} (${resource.type}): ${property} is encrypted in this state, so it can't be judged`);
   }
 }
 

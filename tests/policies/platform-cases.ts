@@ -85,6 +85,7 @@ export const platformCases: readonly Case[] = [
     },
     violations: {
       'the United Kingdom': { given: [placed('uksouth')], says: ['location is "uksouth"', 'westeurope'] },
+      'a kind that is in no list of ours': { given: [placed('uksouth', 'cache:Redis')], says: ['"uksouth"'] },
       Switzerland: { given: [placed('switzerlandnorth')], says: ['"switzerlandnorth"'] },
       'no region': { given: [placed(undefined, 'dbforpostgresql:Server')], says: ['location is not set'] },
       'a database without a place': { given: [placed('global', 'dbforpostgresql:Server')], says: ['"global"'] },
