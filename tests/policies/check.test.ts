@@ -32,11 +32,11 @@ describe('a check of a file', () => {
   }
 
   it('passes with exit code 0, refuses with 1', () => {
-    expect(check(exported('prod', [server(35)]), '--profile', 'moodtalk')).to.deep.equal({
+    expect(check(exported('trial', [server(35)]), '--profile', 'moodtalk')).to.deep.equal({
       status: 0,
       output: '2 judged, 0 found: passed\n',
     });
-    const { status, output } = check(exported('prod', [server(7)]), '--profile', 'moodtalk');
+    const { status, output } = check(exported('trial', [server(7)]), '--profile', 'moodtalk');
     expect(status).to.equal(1);
     expect(output).to.match(
       /^mandatory {2}backup-retention {2}psql .* is 7; allowed is 35 days or more\. Serves Moodtalk DRP.*$/m,
