@@ -3,10 +3,12 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { spawn } from 'node:child_process';
 import { readEnvironment } from './environment';
 import { SandboxError } from './error';
-import { exercise } from './exercise/exercise';
 import { setSilence } from './silence';
-import { down, logOf, status, up, type PartStatus } from './supervisor';
+import type { PartStatus, SandboxStatus } from './supervisor';
 import { folders, sites, type Site } from './world';
+
+// What a command needs is loaded when it runs: `env` must answer in a moment.
+const supervisor = () => import('./supervisor');
 
 const print = (line: string) => process.stdout.write(line + '\n');
 
@@ -35,21 +37,21 @@ export function addSandboxCommands(program: Command): void {
     .command('up')
     .description('start it (does its own set-up the first time)')
     .action(async () => {
-      await up(print);
+      await (await supervisor()).up(print);
       print('next: eval "$(npx standby sandbox env)"; pulumi --cwd "$STANDBY_PROJECT" stack ls');
     });
 
   sandbox
     .command('down')
     .description('stop everything and remove its data; the caches stay')
-    .action(() => down(print));
+    .action(async () => (await supervisor()).down(print));
 
   sandbox
     .command('status')
     .description('what runs, how much memory it takes, which site is silent')
     .option('--json', 'as JSON')
-    .action((options: { json?: true }) => {
-      const now = status();
+    .action(async (options: { json?: true }) => {
+      const now = (await supervisor()).status();
       if (options.json) print(JSON.stringify(now, undefined, 2));
       else for (const line of statusLines(now)) print(line);
       if (!now.up) process.exitCode = 1;
@@ -92,8 +94,8 @@ export function addSandboxCommands(program: Command): void {
     .argument('<part>', 'a name from "standby sandbox status"')
     .option('-f, --follow', 'go on printing')
     .description('the log of one part')
-    .action((part: string, options: { follow?: true }) => {
-      const file = logOf(part);
+    .action(async (part: string, options: { follow?: true }) => {
+      const file = (await supervisor()).logOf(part);
       spawn('tail', ['-n', '200', ...(options.follow ? ['-f'] : []), file], { stdio: 'inherit' });
     });
 
@@ -102,11 +104,12 @@ export function addSandboxCommands(program: Command): void {
     .description('the full run on the sandbox: PROD is taken down, INTG takes over, the business comes home')
     .option('--keep', 'leave the sandbox up')
     .action(async (options: { keep?: true }) => {
+      const { exercise } = await import('./exercise/exercise');
       process.exitCode = await exercise({ keep: options.keep ?? false, report: print });
     });
 }
 
-function statusLines(now: ReturnType<typeof status>): string[] {
+function statusLines(now: SandboxStatus): string[] {
   const line = (part: PartStatus) =>
     `${part.running ? 'running' : 'stopped'}  ${part.memory.toFixed(0).padStart(5)} MiB  ${part.name}`;
   const silent = sites.filter((site) => now.silence[site] !== 'none').map((site) => `${site}: ${now.silence[site]}`);

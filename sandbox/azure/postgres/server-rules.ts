@@ -33,7 +33,8 @@ export const serverRules: readonly Rule[] = [
   { path: 'properties.authConfig.activeDirectoryAuth', oneOf: ['Enabled', 'Disabled'], initial: 'Disabled' },
   { path: 'properties.dataEncryption.type', oneOf: ['SystemManaged', 'AzureKeyVault'], initial: 'SystemManaged' },
   { path: 'properties.sourceServerResourceId', immutable: true },
-  { path: 'properties.availabilityZone', oneOf: ['1', '2', '3'], immutable: true },
+  // An empty zone is no preference: @pulumi/azure-native sends it by default.
+  { path: 'properties.availabilityZone', oneOf: ['', '1', '2', '3'], immutable: true },
   { path: 'properties.replica.role', oneOf: ['None', 'Primary', 'AsyncReplica', 'GeoAsyncReplica'] },
   { path: 'properties.replica.promoteMode', oneOf: ['Standalone', 'Switchover'] },
   { path: 'properties.replica.promoteOption', oneOf: ['Planned', 'Forced'] },
