@@ -24,7 +24,7 @@ export interface FieldNote {
 }
 
 /** Attaches what a person reads to a schema. Goes last, after `default` and `optional`. */
-export const field = <S extends z.ZodType>(schema: S, note: FieldNote): S => schema.meta({ ...note }) as S;
+export const field = <S extends z.ZodType>(schema: S, note: FieldNote): S => schema.meta({ ...note });
 
 export const text = (pattern: RegExp, note: FieldNote) => field(z.string().regex(pattern), note);
 export const whole = (minimum: number, maximum: number, description: string, fallback?: number) => {

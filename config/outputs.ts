@@ -15,7 +15,7 @@ export const siteOutputsSchema = z.object({
   hosts,
   resourceGroup: z.object({ name: word, id: word }),
   globalResourceGroup: word,
-  network: z.object({ id: word, egressAddress: address, ingressAddress: address, ingressAddressName: word }),
+  network: z.object({ id: word, egressAddress: address, ingressAddress: address }),
   cluster: z.object({ name: word, id: word }),
   database: z.object({
     engine: z.enum(['postgresql', 'sqlserver']),
@@ -35,14 +35,22 @@ export const siteOutputsSchema = z.object({
   }),
   identity: z.object({
     fqdn: word,
+    app: word,
     environmentId: word,
+    environmentDomain: word,
     image: word,
     realm: word,
     /** Database of the identity provider, on the same server. */
     database: word,
     administrator: word,
-    minReplicas: z.int(),
   }),
+  alerts: z.object({
+    actionGroupId: word,
+    memoryPercent: z.number(),
+    storagePercent: z.number(),
+    connections: z.number(),
+  }),
+  backup: z.object({ account: word, container: word }),
   internalZone: word,
   /** The site's managed identity: who reads the resource group of the database that the site works on. */
   principalId: word,
@@ -58,13 +66,23 @@ export interface SiteSecrets {
   /** The realm file that an identity provider of this site imports into an empty database. */
   readonly realm: string;
 }
-export const siteSecretsSchema: z.ZodType<SiteSecrets> = z.object({
+const siteSecretsSchema: z.ZodType<SiteSecrets> = z.object({
   databasePassword: word,
   administratorPassword: word,
   clients: z.object(Object.fromEntries(apps.map((app) => [app, word])) as Record<App, z.ZodString>),
   session: word,
   realm: word,
 });
+
+/** @throws StackOutputError that names what is missing, never a value. */
+export function parseSecrets(stack: string, value: unknown): SiteSecrets {
+  const result = siteSecretsSchema.safeParse(value);
+  if (result.success) return result.data;
+  const missing = result.error.issues.map((issue) => issue.path.join('.') || 'all of it').join(', ');
+  throw new StackOutputError(
+    `output "secrets" of stack ${stack} lacks ${missing}: run \`pulumi up --stack ${stack}\` first`,
+  );
+}
 
 /** Outputs of the failover stack, apart from its secrets. */
 export interface FailoverOutputs {

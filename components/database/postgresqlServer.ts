@@ -1,0 +1,121 @@
+import { Database } from '@pulumi/azure-native/dbforpostgresql/database';
+import { FirewallRule } from '@pulumi/azure-native/dbforpostgresql/firewallRule';
+import { Server } from '@pulumi/azure-native/dbforpostgresql/server';
+import * as pulumi from '@pulumi/pulumi';
+import { untouched, type Options } from '../options';
+import type { DatabaseArgs, ManagedDatabase } from './engine';
+import { administratorPassword } from './password';
+
+/** A managed PostgreSQL server with its databases. Only the site it is for may connect. */
+export class PostgresqlServer extends pulumi.ComponentResource implements ManagedDatabase {
+  readonly serverName: pulumi.Output<string>;
+  readonly serverId: pulumi.Output<string>;
+  readonly fqdn: pulumi.Output<string>;
+  readonly password: pulumi.Output<string>;
+  readonly observedId: pulumi.Output<string>;
+
+  constructor(name: string, args: DatabaseArgs, opts?: Options) {
+    super('standby:database:PostgresqlServer', name, {}, opts);
+    const password = administratorPassword(this, name);
+    const server = managedServer(this, name, args, password.result);
+    const rules = firewall(this, name, args, server.name);
+    databases(this, name, args, server.name, rules);
+
+    this.serverName = server.name;
+    this.serverId = server.id;
+    this.fqdn = server.fullyQualifiedDomainName;
+    this.password = pulumi.secret(password.result);
+    this.observedId = server.id;
+    this.registerOutputs({ serverName: this.serverName, serverId: this.serverId, fqdn: this.fqdn });
+  }
+}
+
+function managedServer(
+  parent: pulumi.Resource,
+  name: string,
+  args: DatabaseArgs,
+  password: pulumi.Output<string>,
+): Server {
+  return new Server(
+    `${name}-server`,
+    {
+      resourceGroupName: args.resourceGroupName,
+      location: args.location,
+      serverName: args.serverName,
+      version: args.version,
+      createMode: 'Default',
+      sku: { name: args.sku, tier: args.tier },
+      storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
+      backup: {
+        backupRetentionDays: args.backupRetentionDays,
+        geoRedundantBackup: args.geoRedundantBackup ? 'Enabled' : 'Disabled',
+      },
+      network: { publicNetworkAccess: 'Enabled' },
+      authConfig: { passwordAuth: 'Enabled', activeDirectoryAuth: 'Disabled' },
+      administratorLogin: args.administrator,
+      administratorLoginPassword: password,
+    },
+    {
+      parent,
+      protect: true,
+      // Azure chooses the zone, and moves it when it fails over inside the region; a change would force a replacement.
+      ignoreChanges: ['availabilityZone', 'createMode', 'sourceServerResourceId', 'pointInTimeUTC'],
+    },
+  );
+}
+
+export interface FirewallArgs {
+  readonly resourceGroupName: pulumi.Input<string>;
+  readonly siteAddress: pulumi.Input<string>;
+  readonly operatorAddresses?: readonly string[];
+  /** The server can't be reached: its rules stay as they are. @default - false */
+  readonly frozen?: boolean;
+}
+
+/** The rules that admit the server's own site and the operators, by single addresses. */
+export function firewall(
+  parent: pulumi.Resource,
+  name: string,
+  args: FirewallArgs,
+  serverName: pulumi.Input<string>,
+): FirewallRule[] {
+  const rule = (suffix: string, address: pulumi.Input<string>) =>
+    new FirewallRule(
+      `${name}-${suffix}`,
+      {
+        resourceGroupName: args.resourceGroupName,
+        serverName,
+        firewallRuleName: suffix,
+        startIpAddress: address,
+        endIpAddress: address,
+      },
+      { parent, ...untouched(args.frozen) },
+    );
+  const operators = (args.operatorAddresses ?? []).map((address) =>
+    rule(`operator-${address.replaceAll('.', '-')}`, address),
+  );
+  return [rule('own-site', args.siteAddress), ...operators];
+}
+
+function databases(
+  parent: pulumi.Resource,
+  name: string,
+  args: DatabaseArgs,
+  serverName: pulumi.Input<string>,
+  after: pulumi.Resource[],
+): Database[] {
+  return args.databases.map(
+    (databaseName) =>
+      new Database(
+        `${name}-${databaseName}`,
+        {
+          resourceGroupName: args.resourceGroupName,
+          serverName,
+          databaseName,
+          charset: 'UTF8',
+          collation: 'en_US.utf8',
+        },
+        { parent, protect: true, dependsOn: after },
+      ),
+  );
+}

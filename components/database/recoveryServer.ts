@@ -1,0 +1,99 @@
+import { Server } from '@pulumi/azure-native/dbforpostgresql/server';
+import * as pulumi from '@pulumi/pulumi';
+import { untouched, type Options } from '../options';
+import { firewall } from './postgresqlServer';
+
+export interface RecoveryServerArgs {
+  readonly resourceGroupName: pulumi.Input<string>;
+  readonly location: pulumi.Input<string>;
+  /** A name that no server had before. */
+  readonly serverName: string;
+  /** From the last backup that was copied to this region, or as a streaming replica. */
+  readonly method: 'geoRestore' | 'replica';
+  /** Id of the server that it is made from. For a geo-restore that server need not exist any more. */
+  readonly sourceServerId: pulumi.Input<string>;
+  /** Geo-restore: time (UTC, ISO 8601) to restore to. @default - the time at which the server is made */
+  readonly pointInTime?: pulumi.Input<string>;
+  /** Replica: it leaves its source and takes writes. Once true, always true. @default - false */
+  readonly promoted?: boolean;
+  /** Whether a promotion waits for what has not arrived yet, or does without. @default - planned */
+  readonly promotion?: 'planned' | 'forced';
+  readonly sku: pulumi.Input<string>;
+  readonly tier: pulumi.Input<string>;
+  readonly storageGb: pulumi.Input<number>;
+  /** 7 to 35. */
+  readonly backupRetentionDays: pulumi.Input<number>;
+  /** The fixed address of the site that it is made at. */
+  readonly siteAddress: pulumi.Input<string>;
+  /** @default - [] */
+  readonly operatorAddresses?: readonly string[];
+  /** It can't be reached: it stays as it is. @default - false */
+  readonly frozen?: boolean;
+}
+
+/**
+ * A PostgreSQL server made from another one's data. It keeps that server's databases, administrator and password. How it came to
+ * be is history as soon as it exists: none of that may ever replace it.
+ */
+export class RecoveryServer extends pulumi.ComponentResource {
+  readonly serverName: pulumi.Output<string>;
+  readonly serverId: pulumi.Output<string>;
+  readonly fqdn: pulumi.Output<string>;
+
+  constructor(name: string, args: RecoveryServerArgs, opts?: Options) {
+    super('standby:database:RecoveryServer', name, {}, opts);
+    const server = new Server(`${name}-server`, recovered(args), {
+      parent: this,
+      protect: true,
+      ...untouched(args.frozen, [
+        'createMode',
+        'sourceServerResourceId',
+        'pointInTimeUTC',
+        'availabilityZone',
+        'administratorLogin',
+        'administratorLoginPassword',
+        'version',
+      ]),
+    });
+    firewall(this, name, args, server.name);
+
+    this.serverName = server.name;
+    this.serverId = server.id;
+    this.fqdn = server.fullyQualifiedDomainName;
+    this.registerOutputs({ serverName: this.serverName, serverId: this.serverId, fqdn: this.fqdn });
+  }
+}
+
+function recovered(args: RecoveryServerArgs) {
+  const shape = {
+    resourceGroupName: args.resourceGroupName,
+    location: args.location,
+    serverName: args.serverName,
+    sourceServerResourceId: args.sourceServerId,
+    sku: { name: args.sku, tier: args.tier },
+    storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
+    network: { publicNetworkAccess: 'Enabled' },
+  };
+  if (args.method === 'geoRestore') {
+    return {
+      ...shape,
+      createMode: 'GeoRestore',
+      // Asked for once, when the server is made; ignored ever after, so no later run differs.
+      pointInTimeUTC: args.pointInTime ?? new Date().toISOString(),
+      backup: { backupRetentionDays: args.backupRetentionDays, geoRedundantBackup: 'Enabled' },
+    };
+  }
+  return {
+    ...shape,
+    createMode: 'Replica',
+    // The vendor gives replicas no geo-redundant backup, also after their promotion.
+    backup: { backupRetentionDays: args.backupRetentionDays, geoRedundantBackup: 'Disabled' },
+    ...(args.promoted ? { replica: promotion(args.promotion ?? 'planned') } : {}),
+  };
+}
+
+const promotion = (how: 'planned' | 'forced') => ({
+  role: 'None',
+  promoteMode: 'Standalone',
+  promoteOption: how === 'planned' ? 'Planned' : 'Forced',
+});

@@ -1,0 +1,96 @@
+import { CustomResource } from '@pulumi/kubernetes/apiextensions/customResource';
+import { Service } from '@pulumi/kubernetes/core/v1/service';
+import { Ingress } from '@pulumi/kubernetes/networking/v1/ingress';
+import * as pulumi from '@pulumi/pulumi';
+import type { Options } from '../options';
+import { kept, noWait } from './kept';
+import type { PlatformSiteArgs } from './platformSite';
+
+export type FrontArgs = Pick<
+  PlatformSiteArgs,
+  'platform' | 'hosts' | 'ingressAddress' | 'ingressGroup' | 'certificate' | 'identityName' | 'identityFqdn'
+>;
+
+/** A site's reverse proxy on its fixed address, and its way to the identity provider, which runs outside the cluster. */
+export class Front extends pulumi.ComponentResource {
+  readonly ingressClass: string;
+
+  constructor(name: string, args: FrontArgs, opts?: Options) {
+    super('standby:workload:Front', name, {}, opts);
+    controller(this, name, args);
+    identityService(this, name, args);
+    identityIngress(this, name, args);
+
+    this.ingressClass = args.platform;
+    this.registerOutputs({ ingressClass: this.ingressClass });
+  }
+}
+
+function controller(parent: pulumi.Resource, name: string, args: FrontArgs) {
+  const annotation = 'service.beta.kubernetes.io/azure-load-balancer';
+  return new CustomResource(
+    `${name}-controller`,
+    {
+      apiVersion: 'approuting.kubernetes.azure.com/v1alpha1',
+      kind: 'NginxIngressController',
+      metadata: { name: args.platform },
+      spec: {
+        ingressClassName: args.platform,
+        controllerNamePrefix: args.platform,
+        loadBalancerAnnotations: {
+          [`${annotation}-ipv4`]: args.ingressAddress,
+          [`${annotation}-resource-group`]: args.ingressGroup,
+        },
+        ...(args.certificate ? { defaultSSLCertificate: { keyVaultURI: args.certificate } } : {}),
+      },
+    },
+    kept(parent),
+  );
+}
+
+/** An internal name, so that the identity provider moves by DNS and the cluster's objects stay as they are. */
+function identityService(parent: pulumi.Resource, name: string, args: FrontArgs) {
+  return new Service(
+    `${name}-idp`,
+    {
+      metadata: { name: 'idp', namespace: args.platform, annotations: noWait },
+      spec: { type: 'ExternalName', externalName: args.identityName, ports: [{ name: 'https', port: 443 }] },
+    },
+    kept(parent),
+  );
+}
+
+function identityIngress(parent: pulumi.Resource, name: string, args: FrontArgs) {
+  const nginx = 'nginx.ingress.kubernetes.io';
+  return new Ingress(
+    `${name}-idp-ingress`,
+    {
+      metadata: {
+        name: 'idp',
+        namespace: args.platform,
+        annotations: {
+          ...noWait,
+          [`${nginx}/backend-protocol`]: 'HTTPS',
+          // Container apps are told apart by host name; the public one goes along as X-Forwarded-Host.
+          [`${nginx}/upstream-vhost`]: args.identityFqdn,
+          [`${nginx}/proxy-ssl-server-name`]: 'on',
+          [`${nginx}/proxy-ssl-name`]: args.identityFqdn,
+          [`${nginx}/proxy-buffer-size`]: '16k',
+        },
+      },
+      spec: {
+        ingressClassName: args.platform,
+        tls: [{ hosts: [args.hosts.idp] }],
+        rules: [
+          {
+            host: args.hosts.idp,
+            http: {
+              paths: [{ path: '/', pathType: 'Prefix', backend: { service: { name: 'idp', port: { number: 443 } } } }],
+            },
+          },
+        ],
+      },
+    },
+    kept(parent),
+  );
+}

@@ -1,0 +1,92 @@
+import { Secret } from '@pulumi/kubernetes/core/v1/secret';
+import { Namespace } from '@pulumi/kubernetes/core/v1/namespace';
+import * as pulumi from '@pulumi/pulumi';
+import type { App, Hosts } from '../../config/fields';
+import type { Options } from '../options';
+import { Application } from './application';
+import { Front } from './front';
+import { isolation } from './isolation';
+import { kept } from './kept';
+import { clientKey } from './keys';
+
+export interface PlatformSiteArgs {
+  /** Namespace, and ingress class, of the platform. */
+  readonly platform: string;
+  readonly site: string;
+  /** The site has the business: with false nothing runs, and everything else is ready. */
+  readonly active: boolean;
+  readonly apps: readonly App[];
+  readonly hosts: Hosts;
+  /** Image of the release, pinned by digest. */
+  readonly image: string;
+  /** `VERSION@sha256:DIGEST`, as the applications show it. */
+  readonly release: string;
+  /** Fencing token: grows at each change of role, and is in every pod. */
+  readonly epoch: number;
+  /** Instances of each application while the site is active. */
+  readonly replicas: number;
+  readonly database: DatabaseBinding;
+  readonly realm: string;
+  /** Secret of each application's client at the identity provider. */
+  readonly clients: Readonly<Record<App, pulumi.Input<string>>>;
+  /** Signs the sessions; the same at both sites, so that a session survives a failover. */
+  readonly session: pulumi.Input<string>;
+  /** The site's internal name of the identity provider in use, and the host name that it answers to. */
+  readonly identityName: string;
+  readonly identityFqdn: pulumi.Input<string>;
+  readonly ingressAddress: pulumi.Input<string>;
+  /** Resource group of that address. */
+  readonly ingressGroup: pulumi.Input<string>;
+  /** Certificate, in a key vault, that the ingress shows. @default - the ingress controller's own */
+  readonly certificate?: string;
+}
+
+export interface DatabaseBinding {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: pulumi.Input<string>;
+}
+
+/** The platform on one site's cluster: all of it on both sites, running on the active one. */
+export class PlatformSite extends pulumi.ComponentResource {
+  readonly url: string;
+
+  constructor(name: string, args: PlatformSiteArgs, opts?: Options) {
+    super('standby:workload:PlatformSite', name, {}, opts);
+    const namespace = new Namespace(`${name}-namespace`, { metadata: { name: args.platform } }, kept(this));
+    const binding = bindingSecret(this, name, args, namespace);
+    isolation(this, name, args.platform, namespace);
+    new Front(`${name}-front`, args, { parent: this, dependsOn: namespace });
+    for (const app of args.apps) {
+      new Application(
+        `${name}-${app}`,
+        { ...args, app, host: args.hosts[app], bindingName, replicas: args.active ? args.replicas : 0 },
+        { parent: this, dependsOn: [namespace, binding] },
+      );
+    }
+
+    this.url = `https://${args.hosts.admin}`;
+    this.registerOutputs({ url: this.url });
+  }
+}
+
+const bindingName = 'binding';
+
+function bindingSecret(parent: pulumi.Resource, name: string, args: PlatformSiteArgs, namespace: Namespace): Secret {
+  const clients = Object.fromEntries(args.apps.map((app) => [clientKey(app), args.clients[app]]));
+  return new Secret(
+    `${name}-binding`,
+    {
+      metadata: { name: bindingName, namespace: args.platform },
+      type: 'Opaque',
+      stringData: pulumi.secret({
+        'database-password': args.database.password,
+        'session-secret': args.session,
+        ...clients,
+      }),
+    },
+    kept(parent, namespace),
+  );
+}

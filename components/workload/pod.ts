@@ -1,0 +1,64 @@
+/** What runs in an application's pod. */
+import type { ApplicationArgs } from './application';
+import { clientKey } from './keys';
+
+const value = (name: string, text: string) => ({ name, value: text });
+const secret = (name: string, bindingName: string, key: string) => ({
+  name,
+  valueFrom: { secretKeyRef: { name: bindingName, key } },
+});
+
+/** Everything an instance needs to know. The epoch is among it: a change of role is a new set of pods. */
+function environment({ app, host, hosts, database, realm, bindingName, ...args }: ApplicationArgs) {
+  return [
+    value('APP', app),
+    value('PORT', '8080'),
+    value('SITE', args.site),
+    value('RELEASE', args.release),
+    value('EPOCH', String(args.epoch)),
+    value('PUBLIC_URL', `https://${host}`),
+    value('PGHOST', database.host),
+    value('PGPORT', String(database.port)),
+    value('PGDATABASE', database.database),
+    value('PGUSER', database.user),
+    secret('PGPASSWORD', bindingName, 'database-password'),
+    value('PGSSLMODE', 'verify-full'),
+    value('OIDC_ISSUER', `https://${hosts.idp}/realms/${realm}`),
+    value('OIDC_CLIENT_ID', app),
+    secret('OIDC_CLIENT_SECRET', bindingName, clientKey(app)),
+    secret('SESSION_SECRET', bindingName, 'session-secret'),
+    { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+  ];
+}
+
+const probe = (path: string, periodSeconds: number, failureThreshold: number) => ({
+  httpGet: { path, port: 8080 },
+  periodSeconds,
+  timeoutSeconds: 3,
+  failureThreshold,
+});
+
+/** @returns the pod's specification: one container, no rights, known limits. */
+export const podSpec = (args: ApplicationArgs) => ({
+  automountServiceAccountToken: false,
+  enableServiceLinks: false,
+  terminationGracePeriodSeconds: 10,
+  securityContext: { runAsNonRoot: true, runAsUser: 10001, seccompProfile: { type: 'RuntimeDefault' } },
+  containers: [
+    {
+      name: args.app,
+      image: args.image,
+      ports: [{ name: 'http', containerPort: 8080 }],
+      env: environment(args),
+      readinessProbe: probe('/health/ready', 2, 3),
+      livenessProbe: probe('/health/live', 10, 3),
+      resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '1', memory: '256Mi' } },
+      securityContext: {
+        allowPrivilegeEscalation: false,
+        privileged: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      },
+    },
+  ],
+});

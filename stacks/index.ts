@@ -1,0 +1,4 @@
+/** The engine's way in. */
+import { program } from './program';
+
+export = program;

@@ -1,0 +1,213 @@
+/** The servers that hold or held production data: each a resource of its own, fenced unless somebody works on it. */
+import type * as pulumi from '@pulumi/pulumi';
+import { DatabaseAdmission } from '../components/access/databaseAdmission';
+import { WriteFence } from '../components/access/writeFence';
+import { databaseEngines } from '../components/database/engines';
+import { RecoveryServer } from '../components/database/recoveryServer';
+import { IdentityProvider } from '../components/identity/identityProvider';
+import { DatabaseAlerts } from '../components/monitoring/databaseAlerts';
+import type { FailoverConfig, Recovery } from '../config/failover';
+import { builtServer, lostSite, productionServers, type ServerPlan } from '../config/servers';
+import { recoveredIdentityProvider } from './names';
+import type { KnownSites } from './sites';
+
+export interface PlacedServer extends ServerPlan {
+  readonly id: string;
+  /** Known before the server exists: its name and its vendor's domain make it. */
+  readonly fqdn: string;
+  readonly identityFqdn: string;
+  readonly resourceGroup: string;
+  readonly frozen: boolean;
+}
+
+/** @returns every production server with its place and its addresses. Nothing is made. */
+export function placeServers(config: FailoverConfig, known: KnownSites): PlacedServer[] {
+  const lost = lostSite(config);
+  return productionServers(config).map((server) => {
+    const { database, identity, resourceGroup } = known[server.site].outputs;
+    const beside = (text: string) => text.replace(database.server, server.name);
+    const app = server.recovery
+      ? recoveredIdentityProvider(config.company, server.site, server.recovery.epoch)
+      : identity.app;
+    return {
+      ...server,
+      id: beside(database.serverId),
+      fqdn: beside(database.fqdn),
+      identityFqdn: `${app}.${identity.environmentDomain}`,
+      resourceGroup: resourceGroup.name,
+      frozen: server.site === lost,
+    };
+  });
+}
+
+export interface MadeServers {
+  /** What must be done before the active site may write: servers, fences, admissions. */
+  readonly open: pulumi.Resource[];
+  /** What must run before people are led to the active site: the identity providers. */
+  readonly serving: pulumi.Resource[];
+}
+
+/**
+ * Makes what is missing and sets every fence, each server after the one that it comes from: what is left is closed before what
+ * follows it is promoted or opened.
+ * @param left - the platform on the site that is left: nothing is closed, promoted or opened before it stands still.
+ */
+export function makeServers(
+  config: FailoverConfig,
+  known: KnownSites,
+  servers: readonly PlacedServer[],
+  left: pulumi.Resource[],
+): MadeServers {
+  const done = new Map<string, pulumi.Resource[]>();
+  const serving: pulumi.Resource[] = [];
+  for (const server of servers) {
+    const { recovery } = server;
+    const before = recovery ? [...left, ...(done.get(recovery.from) ?? [])] : left;
+    const made = recovery ? [recoveryServer(known, servers, server, recovery, before)] : [];
+    const fence = writeFence(server, [...before, ...made]);
+    if (recovery && !server.streaming) serving.push(recoveredIdentity(config, known, server, recovery, [fence]));
+    const admission = server.site === 'prod' ? [databaseAdmission(config, known, server, made)] : [];
+    if (recovery) alerts(known, server, made);
+    done.set(server.name, [...made, fence, ...admission]);
+  }
+  return { open: [...done.values()].flat(), serving };
+}
+
+function recoveryServer(
+  known: KnownSites,
+  servers: readonly PlacedServer[],
+  server: PlacedServer,
+  recovery: Recovery,
+  dependsOn: pulumi.Resource[],
+) {
+  const { outputs } = known[server.site];
+  const { sku, tier, storageGb, backupRetentionDays } = known.prod.outputs.database;
+  const source = servers.find((one) => one.name === recovery.from);
+  return new RecoveryServer(
+    server.name,
+    {
+      resourceGroupName: server.resourceGroup,
+      location: outputs.region,
+      serverName: server.name,
+      method: recovery.method,
+      sourceServerId: source?.id ?? '',
+      ...(recovery.pointInTime ? { pointInTime: recovery.pointInTime } : {}),
+      promoted: recovery.promoted ?? false,
+      promotion: recovery.promotion ?? 'planned',
+      ...{ sku, tier, storageGb, backupRetentionDays },
+      siteAddress: outputs.network.egressAddress,
+      operatorAddresses: outputs.database.operatorAddresses,
+      frozen: server.frozen,
+    },
+    { dependsOn },
+  );
+}
+
+/** Closed unless somebody works on it. A replica that streams takes no writes anyway, and must be open once it is promoted. */
+const writeFence = (server: PlacedServer, dependsOn: pulumi.Resource[]) =>
+  new WriteFence(
+    `fence-${server.name}`,
+    {
+      resourceGroupName: server.resourceGroup,
+      serverName: server.name,
+      closed: !server.database && !server.identity && !server.streaming,
+      frozen: server.frozen,
+    },
+    { dependsOn },
+  );
+
+/** INTG gets to a server in PROD while it works on it. */
+function databaseAdmission(
+  config: FailoverConfig,
+  known: KnownSites,
+  server: PlacedServer,
+  dependsOn: pulumi.Resource[],
+) {
+  const worker = server.database ? config.activeSite : server.site;
+  return new DatabaseAdmission(
+    `admission-${server.name}`,
+    {
+      resourceGroupName: server.resourceGroup,
+      serverName: server.name,
+      address: known[worker].outputs.network.egressAddress,
+      frozen: server.frozen,
+    },
+    { dependsOn },
+  );
+}
+
+/** On the recovered identity database: same realm, same clients, same keys, same users, so a login survives. */
+function recoveredIdentity(
+  config: FailoverConfig,
+  known: KnownSites,
+  server: PlacedServer,
+  recovery: Recovery,
+  dependsOn: pulumi.Resource[],
+) {
+  const { outputs } = known[server.site];
+  const { identity, database } = known.prod.outputs;
+  const { secrets } = known.prod;
+  const engine = databaseEngines[database.engine];
+  return new IdentityProvider(
+    `idp-${server.name}`,
+    {
+      resourceGroupName: server.resourceGroup,
+      location: outputs.region,
+      appName: recoveredIdentityProvider(config.company, server.site, recovery.epoch),
+      environmentId: outputs.identity.environmentId,
+      environmentDomain: outputs.identity.environmentDomain,
+      image: identity.image,
+      databaseVendor: engine.keycloakVendor,
+      databaseUrl: engine.jdbcUrl(server.fqdn, identity.database),
+      databaseUser: database.user,
+      databasePassword: secrets.databasePassword,
+      publicHost: config.hosts.idp,
+      realm: secrets.realm,
+      realmName: identity.realm,
+      administrator: identity.administrator,
+      administratorPassword: secrets.administratorPassword,
+      minReplicas: server.identity ? 1 : 0,
+      frozen: server.frozen,
+    },
+    { dependsOn },
+  );
+}
+
+function alerts(known: KnownSites, server: PlacedServer, dependsOn: pulumi.Resource[]) {
+  const { outputs } = known[server.site];
+  const { actionGroupId, memoryPercent, storagePercent, connections } = outputs.alerts;
+  return new DatabaseAlerts(
+    `alerts-${server.name}`,
+    {
+      resourceGroupName: server.resourceGroup,
+      label: server.name,
+      metrics: databaseEngines.postgresql.metrics,
+      observedId: server.id,
+      actionGroupId,
+      ...{ memoryPercent, storagePercent, connections },
+      frozen: server.frozen,
+    },
+    { dependsOn },
+  );
+}
+
+/** @returns one line for each recovery that the sites as they were built don't allow. */
+export function impossibleRecoveries(config: FailoverConfig, known: KnownSites): string[] {
+  const expected = builtServer(config.company, 'prod');
+  const { engine, server } = known.prod.outputs.database;
+  const other =
+    server === expected
+      ? []
+      : [
+          `PROD's server is ${server}, this configuration expects ${expected}: make standby:company equal in all stacks`,
+        ];
+  const engineless = engine === 'postgresql' || config.recoveries.length === 0;
+  return [
+    ...other,
+    ...(engineless
+      ? []
+      : [
+          `standby:recoveries has entries, but PROD's engine is ${engine}: its own failover group recovers it, remove them`,
+        ]),
+  ];
+}
