@@ -119,12 +119,12 @@ export async function sql<Row extends object>(
     connectionTimeoutMillis: 5_000,
     query_timeout: 60_000,
     application_name: 'azure',
-    // A server that was made read-only stays under the service's control.
-    options: '-c default_transaction_read_only=off',
   });
   client.on('error', () => undefined); // The server going away is told by the query that fails.
   try {
     await client.connect();
+    // A server that was made read-only stays under the service's control.
+    await client.query('SET default_transaction_read_only = off');
     return (await client.query<Row>(text, [...values])).rows;
   } finally {
     await client.end().catch(() => undefined);

@@ -24,7 +24,8 @@ interface Setting {
   readonly pending: boolean;
 }
 
-const select = `SELECT name, setting, unit, short_desc AS description, context, vartype, min_val AS min, max_val AS max,
+/** `reset_val` is what the server has; `setting` may be this session's own. */
+const select = `SELECT name, reset_val AS setting, unit, short_desc AS description, context, vartype, min_val AS min, max_val AS max,
   enumvals AS values, boot_val AS initial, pending_restart AS pending FROM pg_settings`;
 
 const transport = (record: ServerRecord): Setting => ({
