@@ -83,6 +83,19 @@ export class IngressProxy {
 
   /** Answers a request; never rejects. */
   async handle(request: http.IncomingMessage, response: http.ServerResponse, scheme: 'http' | 'https'): Promise<void> {
+    try {
+      await this.serve(request, response, scheme);
+    } catch (cause) {
+      if (response.headersSent) response.destroy();
+      else answer(response, cause instanceof UpstreamError ? cause.status : cause instanceof BodyTooLarge ? 413 : 502);
+    }
+  }
+
+  private async serve(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    scheme: 'http' | 'https',
+  ): Promise<void> {
     const host = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
     const [path = '/'] = (request.url ?? '/').split('?');
     const backend = this.find(host, path);
@@ -91,12 +104,7 @@ export class IngressProxy {
       response.setHeader('location', `https://${host}${request.url ?? '/'}`);
       return answer(response, 308);
     }
-    try {
-      await this.forward(request, response, backend, forwardedHeaders(request, scheme, host, backend));
-    } catch (cause) {
-      if (response.headersSent) response.destroy();
-      else answer(response, cause instanceof UpstreamError ? cause.status : cause instanceof BodyTooLarge ? 413 : 502);
-    }
+    return this.forward(request, response, backend, forwardedHeaders(request, scheme, host, backend));
   }
 
   private async forward(

@@ -99,7 +99,9 @@ export class Routes {
       .filter((slice) => slice.metadata?.labels?.['kubernetes.io/service-name'] === backend.name)
       .flatMap((slice) => {
         const target = slice.ports?.find((one) => (one.name ?? '') === (port.name ?? ''))?.port;
-        const ready = slice.endpoints.filter((one) => one.conditions?.ready !== false);
+        // A service without pods has a slice whose list is null, whatever the client's types say.
+        const endpoints = (slice.endpoints as V1EndpointSlice['endpoints'] | null) ?? [];
+        const ready = endpoints.filter((one) => one.conditions?.ready !== false);
         const hosts = ready.flatMap((one) => one.addresses.slice(0, 1).map(machineAddress));
         return target && hosts.length ? [{ hosts, port: target, external: false }] : [];
       });

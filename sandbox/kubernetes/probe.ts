@@ -33,7 +33,7 @@ function httpSucceeds(target: ProbeTarget, action: V1HTTPGetAction, timeoutMs: n
   return new Promise((resolve) => {
     const options: https.RequestOptions = {
       host: target.address,
-      port: portOf(target.container, action.port as number | string),
+      port: portOf(target.container, action.port),
       path: action.path ?? '/',
       timeout: timeoutMs,
       agent: false,
@@ -74,7 +74,7 @@ function commandSucceeds(target: ProbeTarget, command: readonly string[], timeou
 export async function carryOut(target: ProbeTarget, action: Action, timeoutMs: number): Promise<boolean> {
   if (action.httpGet) return httpSucceeds(target, action.httpGet, timeoutMs);
   if (action.tcpSocket) {
-    return tcpSucceeds(target.address, portOf(target.container, action.tcpSocket.port as number | string), timeoutMs);
+    return tcpSucceeds(target.address, portOf(target.container, action.tcpSocket.port), timeoutMs);
   }
   return action.exec ? commandSucceeds(target, action.exec.command ?? [], timeoutMs) : true;
 }

@@ -6,7 +6,7 @@
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
-import { NameError, Names } from './names';
+import { type NameError, Names } from './names';
 import { routeTo, type Standpoint } from './route';
 
 type LookupCallback = (error: Error | null, address?: string | dns.LookupAddress[], family?: number) => void;
@@ -76,7 +76,7 @@ function patchLookup(names: Names): void {
 }
 
 function patchConnect(from: Standpoint, names: Names): void {
-  const connect = net.Socket.prototype.connect as unknown as Connect;
+  const connect = Reflect.get(net.Socket.prototype, 'connect') as Connect;
 
   const dial = (socket: net.Socket, options: net.TcpNetConnectOpts, address: string, listener?: () => void) => {
     const route = routeTo(from, address, options.port);
@@ -110,12 +110,12 @@ function patchConnect(from: Standpoint, names: Names): void {
     const host = options.host ?? 'localhost';
     if (net.isIPv4(host)) return dial(this, options, host, listener);
     return isLocal(host) ? connect.call(this, options, listener) : connectByName(this, options, host, listener);
-  } as never;
+  };
 }
 
 /** Pods do not share a network on a real node; here they share the loopback device, so each keeps to its own address. */
 function patchListen(from: Standpoint): void {
-  const listen = net.Server.prototype.listen as unknown as (...args: unknown[]) => net.Server;
+  const listen = Reflect.get(net.Server.prototype, 'listen') as (...args: unknown[]) => net.Server;
   const everywhere = new Set([undefined, '', '0.0.0.0', '::']);
 
   net.Server.prototype.listen = function (this: net.Server, ...args: unknown[]) {

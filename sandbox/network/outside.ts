@@ -28,10 +28,7 @@ export function agentFor(from: Standpoint, options: Omit<Agent.Options, 'connect
           const route = routeTo(from, address, port) ?? { address, port };
           // The certificate is the name's, not the address'.
           const servername = target.servername ?? target.hostname;
-          connect(
-            { ...target, servername, ...route, hostname: route.address, port: String(route.port) } as never,
-            callback,
-          );
+          connect({ ...target, servername, ...route, hostname: route.address, port: String(route.port) }, callback);
         },
         (cause: Error) => callback(cause, null),
       );

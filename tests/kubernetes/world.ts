@@ -1,0 +1,163 @@
+/** A world of the sandbox for one test file: its own addresses and folder, one site's cluster, real processes. */
+import { buildSync } from 'esbuild';
+import { execFile } from 'node:child_process';
+import * as fs from 'node:fs';
+import { createRequire } from 'node:module';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { promisify } from 'node:util';
+import type * as authorityModule from '../../sandbox/authority';
+import type * as processModule from '../../sandbox/process';
+import type * as worldModule from '../../sandbox/world';
+import * as own from '../../sandbox/world';
+
+interface Modules {
+  readonly world: typeof worldModule;
+  readonly process: typeof processModule;
+  readonly authority: typeof authorityModule;
+}
+
+const run = promisify(execFile);
+const bundles = {
+  'node-agent': 'kubernetes/node-agent.ts',
+  application: 'application/server.ts',
+  hook: 'network/hook.ts',
+} as const;
+
+/** Modules of a world that is not this process's own: they read the environment once, when they are loaded. */
+function modulesOf(env: Readonly<Record<string, string>>): Modules {
+  const names = ['world', 'process', 'authority'] as const;
+  const load = createRequire(__filename);
+  const files = names.map((name) => load.resolve(`../../sandbox/${name}`));
+  const cached = files.map((file) => load.cache[file]);
+  const before = Object.fromEntries(Object.keys(env).map((name) => [name, process.env[name]]));
+  Object.assign(process.env, env);
+  for (const file of files) delete load.cache[file];
+  const loaded = files.map((file) => load(file) as unknown);
+  files.forEach((file, index) => {
+    if (cached[index]) load.cache[file] = cached[index];
+    else delete load.cache[file];
+  });
+  for (const [name, value] of Object.entries(before)) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
+  return Object.fromEntries(names.map((name, index) => [name, loaded[index]])) as unknown as Modules;
+}
+
+export class TestWorld {
+  readonly home = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-test-'));
+  readonly modules: Modules;
+  readonly env: Readonly<Record<string, string>>;
+
+  /** @param number one that no other test uses at the same time */
+  constructor(number: number) {
+    const identity = {
+      STANDBY_WORLD: String(number),
+      STANDBY_HOME: this.home,
+      STANDBY_REPOSITORY: own.repository,
+      NODE_PATH: path.join(own.repository, 'node_modules'),
+    };
+    this.modules = modulesOf(identity);
+    this.env = { ...identity, NODE_EXTRA_CA_CERTS: this.modules.authority.authorityFile };
+  }
+
+  get plan() {
+    return this.modules.world.plan.prod;
+  }
+
+  get kubeconfig(): string {
+    return path.join(this.modules.world.folders.kubernetes('prod'), 'kubeconfig');
+  }
+
+  /** Makes the authority and the bundles that pods and parts run. */
+  async prepare(): Promise<void> {
+    await this.modules.authority.createAuthority();
+    for (const [name, source] of Object.entries(bundles)) {
+      buildSync({
+        entryPoints: [path.join(own.repository, 'sandbox', source)],
+        outfile: path.join(this.modules.world.folders.build, `${name}.js`),
+        bundle: true,
+        platform: 'node',
+        format: 'cjs',
+        packages: 'external',
+        logLevel: 'error',
+      });
+    }
+  }
+
+  async startControlPlane(): Promise<void> {
+    await this.launch('kube-prod', path.join(own.folders.bin, 'kubebox'), [
+      '--dir',
+      this.modules.world.folders.kubernetes('prod'),
+      '--address',
+      this.plan.apiServer,
+      '--name',
+      'aks-prod',
+    ]);
+  }
+
+  async startNode(): Promise<void> {
+    const script = path.join(this.modules.world.folders.build, 'node-agent.js');
+    await this.launch('node-prod', process.execPath, [script], { STANDBY_SITE: 'prod' });
+  }
+
+  async launch(
+    name: string,
+    command: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const log = this.modules.process.logFile(name);
+    const from = fs.existsSync(log) ? fs.statSync(log).size : 0;
+    await this.modules.process.start({
+      name,
+      command,
+      args,
+      env: { ...this.env, ...env },
+      site: 'prod',
+      scope: 'cluster',
+    });
+    await this.modules.process.ready(name, 30_000, from);
+  }
+
+  /** kill -9, and nobody is told. */
+  kill(name: string): void {
+    const record = this.modules.process.running().find((one) => one.name === name);
+    if (!record) throw new Error(`${name} does not run`);
+    process.kill(record.pid, 'SIGKILL');
+  }
+
+  async kubectl(...args: readonly string[]): Promise<string> {
+    const { stdout } = await run('kubectl', ['--kubeconfig', this.kubeconfig, ...args]);
+    return stdout;
+  }
+
+  /** Applies objects, given as JSON. */
+  async apply(...items: readonly object[]): Promise<void> {
+    const file = path.join(this.home, 'objects.json');
+    fs.writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+    await this.kubectl('apply', '-f', file);
+  }
+
+  async remove(): Promise<void> {
+    await this.modules.process.stop((record) => record.name === 'node-prod');
+    await this.modules.process.stop(() => true);
+    fs.rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+/** Asks until the condition holds. @throws Error when the time is over. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined> | T | undefined,
+  ms = 10_000,
+): Promise<T> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== false) return answer;
+    if (Date.now() > end) throw new Error(`${what}: not within ${ms / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
