@@ -27,10 +27,11 @@ const programs = [
 ];
 const distributionRoots = ['/usr/lib/postgresql', '/usr/pgsql', '/opt/postgresql'];
 
-export function preparePostgres(context: Context): Promise<PostgresTool> {
+/** @param roots folders that hold one folder per version, with `bin` in it. */
+export function preparePostgres(context: Context, roots: readonly string[] = distributionRoots): Promise<PostgresTool> {
   return step(context, 'PostgreSQL', async () => {
-    let found = await newest(context);
-    if (!found && (await install(context))) found = await newest(context);
+    let found = await newest(context, roots);
+    if (!found && (await install(context))) found = await newest(context, roots);
     if (!found) {
       const { least } = versions.postgres;
       throw missing(
@@ -45,18 +46,18 @@ export function preparePostgres(context: Context): Promise<PostgresTool> {
   });
 }
 
-async function candidates({ signal }: Context): Promise<string[]> {
+async function candidates({ signal }: Context, roots: readonly string[]): Promise<string[]> {
   const config = findExecutable('pg_config');
   const configured = config ? [(await run(config, ['--bindir'], { signal })).trim()] : [];
-  const distributed = distributionRoots
+  const distributed = roots
     .filter((root) => fs.existsSync(root))
     .flatMap((root) => fs.readdirSync(root).map((version) => path.join(root, version, 'bin')));
   return [...new Set([...configured, ...distributed, ...(process.env['PATH'] ?? '').split(path.delimiter)])];
 }
 
-async function newest(context: Context): Promise<PostgresTool | undefined> {
+async function newest(context: Context, roots: readonly string[]): Promise<PostgresTool | undefined> {
   let best: PostgresTool | undefined;
-  for (const bin of await candidates(context)) {
+  for (const bin of await candidates(context, roots)) {
     if (!programs.every((program) => findExecutable(program, [bin]))) continue;
     const said = await run(path.join(bin, 'postgres'), ['--version'], { signal: context.signal });
     const version = /\d+(\.\d+)*/.exec(said)?.[0] ?? '0';

@@ -1,0 +1,31 @@
+import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { buildParts, readToolchain } from '../../sandbox/bootstrap';
+
+describe('the toolchain', () => {
+  it('leads to programs that are there, in the versions that it names', () => {
+    const { pulumi, java, keycloak, kubebox, postgresBin, postgresVersion } = readToolchain();
+    for (const file of [pulumi.path, java.path, kubebox.path]) fs.accessSync(file, fs.constants.X_OK);
+    expect(execFileSync(pulumi.path, ['version'], { encoding: 'utf8' }).trim()).to.equal(`v${pulumi.version}`);
+    expect(execFileSync(`${postgresBin}/postgres`, ['--version'], { encoding: 'utf8' })).to.contain(
+      ` ${postgresVersion}`,
+    );
+    expect(fs.readFileSync(`${keycloak.home}/version.txt`, 'utf8')).to.contain(keycloak.version);
+  });
+
+  it('has a schema for Keycloak without any row but the migrations’ own: no realm, no key, no user', () => {
+    const schema = fs.readFileSync(readToolchain().keycloak.schema, 'utf8');
+    const tables = [...schema.matchAll(/INSERT INTO public\.(\w+)/g)].map(([, table]) => table);
+    expect([...new Set(tables)].sort()).to.deep.equal(['databasechangelog', 'databasechangeloglock']);
+    expect(schema)
+      .to.match(/CREATE TABLE public\.realm /)
+      .and.to.not.match(/^(COPY|\\)/m);
+  });
+
+  it('bundles every part', async () => {
+    const files = await buildParts();
+    expect(files).to.have.length(7);
+    for (const file of files) execFileSync(process.execPath, ['--check', file]);
+  });
+});
