@@ -7,6 +7,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
 import type * as authorityModule from '../../sandbox/authority';
+import type * as outsideModule from '../../sandbox/network/outside';
+import type * as standpointsModule from '../../sandbox/network/standpoints';
 import type * as processModule from '../../sandbox/process';
 import type * as worldModule from '../../sandbox/world';
 import * as own from '../../sandbox/world';
@@ -15,7 +17,17 @@ interface Modules {
   readonly world: typeof worldModule;
   readonly process: typeof processModule;
   readonly authority: typeof authorityModule;
+  readonly standpoints: typeof standpointsModule;
+  readonly outside: typeof outsideModule;
 }
+
+const sources: Readonly<Record<keyof Modules, string>> = {
+  world: 'world',
+  process: 'process',
+  authority: 'authority',
+  standpoints: 'network/standpoints',
+  outside: 'network/outside',
+};
 
 const run = promisify(execFile);
 const bundles = {
@@ -26,23 +38,23 @@ const bundles = {
 
 /** Modules of a world that is not this process's own: they read the environment once, when they are loaded. */
 function modulesOf(env: Readonly<Record<string, string>>): Modules {
-  const names = ['world', 'process', 'authority'] as const;
   const load = createRequire(__filename);
-  const files = names.map((name) => load.resolve(`../../sandbox/${name}`));
-  const cached = files.map((file) => load.cache[file]);
-  const before = Object.fromEntries(Object.keys(env).map((name) => [name, process.env[name]]));
+  const sandbox = path.join(own.repository, 'sandbox') + path.sep;
+  const cached = Object.entries(load.cache).filter(([file]) => file.startsWith(sandbox));
+  const forget = () => {
+    for (const file of Object.keys(load.cache)) if (file.startsWith(sandbox)) delete load.cache[file];
+  };
+  const before = Object.keys(env).map((name) => [name, process.env[name]] as const);
   Object.assign(process.env, env);
-  for (const file of files) delete load.cache[file];
-  const loaded = files.map((file) => load(file) as unknown);
-  files.forEach((file, index) => {
-    if (cached[index]) load.cache[file] = cached[index];
-    else delete load.cache[file];
-  });
-  for (const [name, value] of Object.entries(before)) {
+  forget();
+  const loaded = Object.entries(sources).map(([name, file]) => [name, load(sandbox + file) as unknown] as const);
+  forget();
+  Object.assign(load.cache, Object.fromEntries(cached));
+  for (const [name, value] of before) {
     if (value === undefined) delete process.env[name];
     else process.env[name] = value;
   }
-  return Object.fromEntries(names.map((name, index) => [name, loaded[index]])) as unknown as Modules;
+  return Object.fromEntries(loaded) as unknown as Modules;
 }
 
 export class TestWorld {
@@ -87,7 +99,7 @@ export class TestWorld {
   }
 
   async startControlPlane(): Promise<void> {
-    await this.launch('kube-prod', path.join(own.folders.bin, 'kubebox'), [
+    await this.launchPart('kube-prod', path.join(own.folders.bin, 'kubebox'), [
       '--dir',
       this.modules.world.folders.kubernetes('prod'),
       '--address',
@@ -99,26 +111,20 @@ export class TestWorld {
 
   async startNode(): Promise<void> {
     const script = path.join(this.modules.world.folders.build, 'node-agent.js');
-    await this.launch('node-prod', process.execPath, [script], { STANDBY_SITE: 'prod' });
+    await this.launchPart('node-prod', process.execPath, [script], { STANDBY_SITE: 'prod' });
   }
 
-  async launch(
+  /** Starts a process of the site, as the supervisor does it for a part, and waits until it is ready. */
+  async launchPart(
     name: string,
     command: string,
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
   ): Promise<void> {
-    const log = this.modules.process.logFile(name);
-    const from = fs.existsSync(log) ? fs.statSync(log).size : 0;
-    await this.modules.process.start({
-      name,
-      command,
-      args,
-      env: { ...this.env, ...env },
-      site: 'prod',
-      scope: 'cluster',
-    });
-    await this.modules.process.ready(name, 30_000, from);
+    const { logFile, start, ready } = this.modules.process;
+    const from = fs.existsSync(logFile(name)) ? fs.statSync(logFile(name)).size : 0;
+    await start({ name, command, args, env: { ...this.env, ...env }, site: 'prod', scope: 'cluster' });
+    await ready(name, 30_000, from);
   }
 
   /** kill -9, and nobody is told. */

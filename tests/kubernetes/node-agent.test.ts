@@ -1,0 +1,261 @@
+import { expect } from 'chai';
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as https from 'node:https';
+import { request } from 'undici';
+import { NameServer } from './names';
+import { container, controller, deployment, externalService, image, ingress, named, pod, service } from './objects';
+import { TestWorld, until } from './world';
+
+interface Echo {
+  readonly pod: string;
+  readonly address: string;
+  readonly podIp: string;
+  readonly greeting: string;
+  readonly token: string;
+  readonly file: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const readiness = { httpGet: { path: '/', port: 'http' }, periodSeconds: 1 };
+const podIp = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } };
+
+describe('a cluster of the sandbox', function () {
+  this.timeout(60_000);
+  const world = new TestWorld(61);
+  const names = new NameServer();
+  const kubectl = (...args: string[]) => world.kubectl(...args);
+
+  const processes = (part: string) =>
+    world.modules.process.running().filter((record) => record.name.startsWith('pod/') && record.name.includes(part));
+  const json = async <T>(...args: string[]) => JSON.parse(await kubectl(...args, '-o', 'json')) as T;
+
+  /** A request from outside, to a host of the ingress. */
+  async function visit(host: string, path = '/'): Promise<{ status: number; body: Echo; text: string }> {
+    const agent = world.modules.outside.outsideAgent({ pipelining: 0 });
+    try {
+      const answer = await request(`https://${host}${path}`, { dispatcher: agent });
+      const text = await answer.body.text();
+      return { status: answer.statusCode, text, body: (text.startsWith('{') ? JSON.parse(text) : {}) as Echo };
+    } finally {
+      await agent.close();
+    }
+  }
+
+  before(async () => {
+    await world.prepare();
+    await names.listen(world.modules.world.outside.publicDns);
+    await names.listen(world.plan.resolver);
+    for (const host of ['web', 'away']) names.table.set(`${host}.moodtalk.ch`, [world.plan.publicIp(0)]);
+    await world.startControlPlane();
+    await world.startNode();
+    await world.apply(controller(world.plan.publicIp(0)));
+  });
+
+  after(async () => {
+    names.close();
+    await world.remove();
+  });
+
+  it('rolls a deployment out, reached by its host name through the ingress', async () => {
+    await world.apply(
+      named('ConfigMap', 'settings', { data: { GREETING: 'hello', 'a.txt': 'from a file' } }),
+      named('Secret', 'secrets', { stringData: { token: 's3cr3t' } }),
+      service('web'),
+      ingress('web', 'web.moodtalk.ch', 80),
+      deployment('web', 2, {
+        containers: [
+          container({
+            readinessProbe: readiness,
+            envFrom: [{ configMapRef: { name: 'settings' } }],
+            env: [
+              podIp,
+              { name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'secrets', key: 'token' } } },
+              { name: 'FILE', value: '/etc/settings/a.txt' },
+            ],
+            volumeMounts: [{ name: 'settings', mountPath: '/etc/settings' }],
+            resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '128Mi' } },
+          }),
+        ],
+        volumes: [{ name: 'settings', configMap: { name: 'settings' } }],
+      }),
+    );
+    await kubectl('rollout', 'status', 'deployment/web', '--timeout=20s');
+    const answers = [await visit('web.moodtalk.ch'), await visit('web.moodtalk.ch')].map(({ body }) => body);
+    expect(new Set(answers.map((one) => one.pod)).size).to.equal(2);
+    const [first] = answers;
+    expect(first).to.include({ greeting: 'hello', token: 's3cr3t', file: 'from a file' });
+    expect(first?.podIp)
+      .to.equal(first?.address)
+      .and.to.match(/^127\.61\.10\.1[5-9]\d$/);
+    expect(first?.headers).to.include({ 'x-forwarded-proto': 'https', 'x-forwarded-host': 'web.moodtalk.ch' });
+    expect(first?.headers['x-forwarded-for']).to.equal(world.modules.world.outside.client);
+    const { status } = await json<{ status: object }>('get', 'ingress', 'web');
+    expect(status).to.deep.equal({ loadBalancer: { ingress: [{ ip: world.plan.publicIp(0) }] } });
+  });
+
+  it('keeps its processes to the group of the site, and a secret out of the process list', () => {
+    for (const { pid } of processes('web')) {
+      const gid = /^Gid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+      if (world.modules.process.isRoot) expect(Number(gid)).to.equal(world.plan.gid);
+      expect(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8')).not.to.include('s3cr3t');
+    }
+    expect(processes('web')).to.have.length(2);
+  });
+
+  it('shows logs, and follows them to the end of the container', async () => {
+    await world.apply(pod('chatty', { containers: [container({ readinessProbe: readiness })] }));
+    await kubectl('wait', '--for=condition=Ready', 'pod/chatty', '--timeout=10s');
+    expect(await kubectl('logs', 'chatty')).to.match(/^listening\nasked for \//);
+    const following = spawn('kubectl', ['--kubeconfig', world.kubeconfig, 'logs', '-f', 'chatty']);
+    const ended = new Promise((resolve) => following.once('exit', resolve));
+    let text = '';
+    following.stdout.on('data', (more: Buffer) => (text += more.toString()));
+    await until('the first line', () => text.includes('listening') || undefined);
+    await kubectl('delete', 'pod', 'chatty');
+    expect(await ended).to.equal(0);
+    expect(text).to.include('good-bye');
+  });
+
+  it('stops the process before the pod disappears', async () => {
+    await world.apply(pod('brief', { containers: [container({ readinessProbe: readiness })] }));
+    await kubectl('wait', '--for=condition=Ready', 'pod/brief', '--timeout=10s');
+    expect(processes('/brief/')).to.have.length(1);
+    const deleted = kubectl('delete', 'pod', 'brief', '--wait=false');
+    const seen: number[] = [];
+    await deleted;
+    await until('the pod is gone', async () => {
+      const alive = processes('/brief/').length;
+      const there = (await kubectl('get', 'pod', 'brief', '--ignore-not-found', '-o', 'name')) !== '';
+      if (!there) seen.push(processes('/brief/').length);
+      return there || alive < 0 ? undefined : true;
+    });
+    expect(seen).to.deep.equal([0]);
+  });
+
+  it('kills what does not end within its grace', async () => {
+    const stubborn = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1e3); console.log('up')`;
+    const spec = { terminationGracePeriodSeconds: 1, containers: [container({ command: ['node', '-e', stubborn] })] };
+    await world.apply(pod('stubborn', spec));
+    await until('it runs', async () => (await kubectl('logs', 'stubborn').catch(() => '')).includes('up') || undefined);
+    const began = Date.now();
+    await kubectl('delete', 'pod', 'stubborn');
+    expect(Date.now() - began).to.be.within(900, 5_000);
+    expect(processes('/stubborn/')).to.have.length(0);
+  });
+
+  it('refuses an image that the registry does not have by this digest', async () => {
+    const bad = image.replace(/[0-9a-f]{8}$/, '00000000');
+    await world.apply(pod('bad', { containers: [container({ image: bad })] }));
+    await world.apply(pod('tagged', { containers: [container({ image: image.replace(/@.*/, '') })] }));
+    for (const name of ['bad', 'tagged']) {
+      const reason = await until('the reason', async () => {
+        const path = 'jsonpath={.status.containerStatuses[0].state.waiting.reason}';
+        const word = await kubectl('get', 'pod', name, '-o', path);
+        return /Image/.test(word) ? word : undefined;
+      });
+      expect(reason).to.be.oneOf(['ErrImagePull', 'ImagePullBackOff']);
+    }
+    await kubectl('delete', 'pod', 'bad', 'tagged');
+  });
+
+  it('starts a container again when its liveness probe fails, and after its process ended', async () => {
+    const livenessProbe = { httpGet: { path: '/healthz', port: 'http' }, periodSeconds: 1, failureThreshold: 1 };
+    const startupProbe = { tcpSocket: { port: 'http' } };
+    const readinessProbe = { exec: { command: ['sh', '-c', 'test "$POD_IP"'] }, periodSeconds: 1 };
+    await world.apply(
+      pod('frail', { containers: [container({ livenessProbe, startupProbe, readinessProbe, env: [podIp] })] }),
+    );
+    await kubectl('wait', '--for=condition=Ready', 'pod/frail', '--timeout=10s');
+    const { status } = await json<{ status: { podIP: string } }>('get', 'pod', 'frail');
+    await request(`http://${status.podIP.replace(/^10\./, '127.')}:8080/sick`);
+    const restarts = (count: number) =>
+      until(`${count} restarts`, async () => {
+        const path = 'jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}';
+        return (await kubectl('get', 'pod', 'frail', '-o', path)) === `${count} true` || undefined;
+      });
+    await restarts(1);
+    expect(await kubectl('logs', 'frail', '--previous')).to.include('asked for /sick');
+    const [record] = processes('/frail/');
+    process.kill(-(record?.pid ?? 0), 'SIGKILL');
+    await restarts(2);
+    await kubectl('delete', 'pod', 'frail');
+  });
+
+  it('runs init containers first, and a job to its end', async () => {
+    const say = (word: string) => container({ command: ['node', '-e', `console.log('${word}')`] });
+    const spec = {
+      restartPolicy: 'Never',
+      initContainers: [{ ...say('first'), name: 'init' }],
+      containers: [say('second')],
+    };
+    await world.apply({ ...named('Job', 'once', { spec: { template: { spec } } }), apiVersion: 'batch/v1' });
+    await kubectl('wait', '--for=condition=Complete', 'job/once', '--timeout=15s');
+    expect(await kubectl('logs', 'job/once', '-c', 'init')).to.equal('first\n');
+    expect(await kubectl('logs', 'job/once', '-c', 'main')).to.equal('second\n');
+  });
+
+  it('sends an ExternalName backend to its name, over TLS, with the host that the annotation says', async () => {
+    const address = world.plan.containerApp(0);
+    names.table.set('idp.internal.azurecontainerapps.io', [address]);
+    const certificate = await world.modules.authority.issue(['idp.internal.azurecontainerapps.io']);
+    const upstream = https.createServer(certificate, (incoming, response) => {
+      response.end(JSON.stringify({ headers: incoming.headers, address: incoming.socket.remoteAddress }));
+    });
+    await new Promise<void>((resolve) => upstream.listen(8443, address, resolve));
+    try {
+      await world.apply(
+        externalService('away', 'idp.internal.azurecontainerapps.io'),
+        ingress('away', 'away.moodtalk.ch', 443, {
+          'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS',
+          'nginx.ingress.kubernetes.io/upstream-vhost': 'idp.internal.azurecontainerapps.io',
+        }),
+      );
+      const { body } = await until('the route', async () => {
+        const answer = await visit('away.moodtalk.ch');
+        return answer.status === 200 ? answer : undefined;
+      });
+      expect(body.headers['host']).to.equal('idp.internal.azurecontainerapps.io');
+      expect(body.headers['x-forwarded-host']).to.equal('away.moodtalk.ch');
+      expect(body.address).to.equal(world.plan.publicIp(0));
+    } finally {
+      upstream.closeAllConnections();
+      upstream.close();
+    }
+  });
+
+  it('adopts running pods after a kill of the agent, and ends those that were deleted meanwhile', async () => {
+    await world.apply(pod('doomed', { containers: [container({ readinessProbe: readiness })] }));
+    await kubectl('wait', '--for=condition=Ready', 'pod/doomed', '--timeout=10s');
+    const before = processes('/web-').map((record) => record.pid);
+    world.kill('node-prod');
+    await kubectl('delete', 'pod', 'doomed', '--wait=false');
+    expect(processes('/doomed/')).to.have.length(1);
+    await world.startNode();
+    await kubectl('wait', '--for=delete', 'pod/doomed', '--timeout=10s');
+    expect(processes('/doomed/')).to.have.length(0);
+    expect(processes('/web-').map((record) => record.pid)).to.have.members(before);
+    expect((await visit('web.moodtalk.ch')).status).to.equal(200);
+  });
+
+  it('is the same cluster after a kill of the control plane', async () => {
+    const before = processes('/web-').map((record) => record.pid);
+    world.kill('kube-prod');
+    await world.startControlPlane();
+    expect((await visit('web.moodtalk.ch')).status).to.equal(200);
+    await kubectl('scale', 'deployment/web', '--replicas=3');
+    await kubectl('rollout', 'status', 'deployment/web', '--timeout=30s');
+    expect(processes('/web-').map((record) => record.pid)).to.include.members(before);
+  });
+
+  it('answers 503 when no endpoint is ready, and 404 for a host that no rule names', async () => {
+    await kubectl('scale', 'deployment/web', '--replicas=0');
+    await kubectl('wait', '--for=delete', 'pod', '-l', 'app=web', '--timeout=10s');
+    expect(processes('/web-')).to.have.length(0);
+    await until('503', async () => ((await visit('web.moodtalk.ch')).status === 503 ? true : undefined));
+    names.table.set('other.moodtalk.ch', [world.plan.publicIp(0)]);
+    await kubectl('delete', 'ingress', 'away');
+    const answer = await visit('other.moodtalk.ch').catch((cause: unknown) => cause as Error & { code: string });
+    expect(answer).to.have.property('code', 'ERR_TLS_CERT_ALTNAME_INVALID');
+  });
+});
