@@ -12,7 +12,7 @@ const settings = {
 
 /** One story on one stack: each test goes on where the one before it ended. */
 describe('policies in the real engine', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let engine: Engine;
   let pack: readonly string[];
   before(async () => {
