@@ -10,7 +10,7 @@ import type { PlatformSiteArgs } from './platformSite';
 
 export type ApplicationArgs = Pick<
   PlatformSiteArgs,
-  'platform' | 'site' | 'hosts' | 'image' | 'release' | 'epoch' | 'replicas' | 'database' | 'realm'
+  'platform' | 'site' | 'hosts' | 'image' | 'release' | 'epoch' | 'replicas' | 'database' | 'realm' | 'identityFqdn'
 > & {
   readonly app: App;
   /** Its public host. */

@@ -1,4 +1,5 @@
 /** What runs in an application's pod. */
+import * as pulumi from '@pulumi/pulumi';
 import type { ApplicationArgs } from './application';
 import { clientKey } from './keys';
 
@@ -24,6 +25,8 @@ function environment({ app, host, hosts, database, realm, bindingName, ...args }
     secret('PGPASSWORD', bindingName, 'database-password'),
     value('PGSSLMODE', 'verify-full'),
     value('OIDC_ISSUER', `https://${hosts.idp}/realms/${realm}`),
+    // Its own calls go straight to the provider in use, so that it is ready before the public name leads there.
+    { name: 'OIDC_BACKCHANNEL', value: pulumi.interpolate`https://${args.identityFqdn}` },
     value('OIDC_CLIENT_ID', app),
     secret('OIDC_CLIENT_SECRET', bindingName, clientKey(app)),
     secret('SESSION_SECRET', bindingName, 'session-secret'),
@@ -50,8 +53,8 @@ export const podSpec = (args: ApplicationArgs) => ({
       image: args.image,
       ports: [{ name: 'http', containerPort: 8080 }],
       env: environment(args),
-      readinessProbe: probe('/health/ready', 2, 3),
-      livenessProbe: probe('/health/live', 10, 3),
+      readinessProbe: probe('/readyz', 2, 3),
+      livenessProbe: probe('/healthz', 10, 3),
       resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '1', memory: '256Mi' } },
       securityContext: {
         allowPrivilegeEscalation: false,

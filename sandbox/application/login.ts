@@ -50,6 +50,7 @@ export class Login {
     const { issuer, clientId, clientSecret } = this.settings;
     const options: oidc.DiscoveryRequestOptions = {
       timeout: patienceSeconds,
+      [oidc.customFetch]: (url, init) => fetch(this.backchannel(url), init as RequestInit),
       ...(issuer.startsWith('http:') ? { execute: [oidc.allowInsecureRequests] } : {}),
     };
     try {
@@ -58,6 +59,12 @@ export class Login {
       const reason = (cause as { cause?: { code?: string } }).cause?.code ?? (cause as Error).message;
       throw new Fault(503, 'IdentityProviderUnavailable', `${issuer} can't be used: ${reason}`, { cause });
     }
+  }
+
+  private backchannel(url: string): URL {
+    const { issuer, backchannel } = this.settings;
+    const target = new URL(url);
+    return target.origin === new URL(issuer).origin ? new URL(target.pathname + target.search, backchannel) : target;
   }
 
   private get callbackUrl(): string {

@@ -13,6 +13,8 @@ export interface Settings {
 
 export interface LoginSettings {
   readonly issuer: string;
+  /** Where the application's own calls to the provider go; browsers go to the issuer. */
+  readonly backchannel: string;
   readonly clientId: string;
   readonly clientSecret: string;
   readonly sessionSecret: string;
@@ -67,6 +69,7 @@ export function readLoginSettings(env: Environment): LoginSettings {
   const isUrl = (text: string) => /^https?:\/\//.test(text) && URL.canParse(text);
   return reader.done({
     issuer: reader.text('OIDC_ISSUER', 'the URL of an OpenID provider', isUrl),
+    backchannel: env['OIDC_BACKCHANNEL'] ? reader.text('OIDC_BACKCHANNEL', 'a URL', isUrl) : (env['OIDC_ISSUER'] ?? ''),
     clientId: reader.text('OIDC_CLIENT_ID', 'the client id'),
     clientSecret: reader.text('OIDC_CLIENT_SECRET', 'the client secret'),
     sessionSecret: reader.text(

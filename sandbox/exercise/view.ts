@@ -1,5 +1,5 @@
 /** What the exercise needs of the stacks' outputs. */
-import { parseSite, siteSecretsSchema, type FailoverOutputs } from '../../config/outputs';
+import { parseSecrets, parseSite, type FailoverOutputs } from '../../config/outputs';
 import type { DatabaseAccess } from './data';
 import type { User } from './client';
 
@@ -13,7 +13,7 @@ export interface SiteView {
 export function siteView(stack: string, outputs: unknown): SiteView {
   const { site: raw, secrets: rawSecrets } = outputs as { site?: unknown; secrets?: unknown };
   const site = parseSite(stack, raw);
-  const secrets = siteSecretsSchema.parse(rawSecrets);
+  const secrets = parseSecrets(stack, rawSecrets);
   return {
     resourceGroup: site.resourceGroup.name,
     database: {
