@@ -70,6 +70,39 @@ const program = ({ tag, name }: Variant) => `
   exports.rbac = cluster.enableRBAC;
 `;
 
+interface DatabaseVariant {
+  readonly days?: number;
+  readonly end?: string;
+  readonly work?: string;
+  readonly login?: string;
+  /** Declares the server a second time. */
+  readonly second?: boolean;
+}
+
+const database = ({
+  days = 7,
+  end = '127.62.20.5',
+  work = '4096',
+  login = 'keeper',
+  second = false,
+}: DatabaseVariant) => `
+  const pulumi = require('@pulumi/pulumi');
+  const resources = require('@pulumi/azure-native/resources');
+  const pg = require('@pulumi/azure-native/dbforpostgresql');
+  const group = new resources.ResourceGroup('group', { location: 'westeurope', resourceGroupName: 'rg-database' });
+  const resourceGroupName = group.name;
+  const args = { resourceGroupName, serverName: 'psql-trial', location: 'westeurope', version: '15', sku: { name: 'Standard_D2ds_v5', tier: 'GeneralPurpose' },
+    storage: { storageSizeGB: 32 }, backup: { backupRetentionDays: ${days}, geoRedundantBackup: 'Enabled' }, network: { publicNetworkAccess: 'Enabled' },
+    administratorLogin: '${login}', administratorLoginPassword: pulumi.secret('Pa55-word-of-trial'), createMode: 'Default' };
+  const server = new pg.Server('server', args);
+  const serverName = server.name;
+  new pg.Database('database', { resourceGroupName, serverName, databaseName: 'moodtalk', charset: 'UTF8', collation: 'en_US.utf8' });
+  new pg.FirewallRule('rule', { resourceGroupName, serverName, firewallRuleName: 'egress', startIpAddress: '127.62.20.5', endIpAddress: '${end}' });
+  new pg.Configuration('work', { resourceGroupName, serverName, configurationName: 'work_mem', value: '${work}', source: 'user-override' });
+  ${second ? "new pg.Server('second', args, { dependsOn: server });" : ''}
+  exports.host = server.fullyQualifiedDomainName;
+`;
+
 describe('providers: azure-native', function () {
   this.timeout(120_000);
   const world = new World(62);
@@ -83,31 +116,42 @@ describe('providers: azure-native', function () {
     await world.stop();
   });
 
-  it('makes, keeps, changes, replaces and removes a site', async () => {
+  it('makes, keeps, changes, replaces and removes what a site is made of', async () => {
     const first = await project.up(program({ tag: 'a', name: 'idp' }));
-    console.log((Date.now() / 1000) | 0, first.changes, first.outputs);
-    const second = await project.up(program({ tag: 'a', name: 'idp' }));
-    console.log((Date.now() / 1000) | 0, second.changes);
-    const third = await project.up(program({ tag: 'b', name: 'idp' }));
-    console.log(
-      (Date.now() / 1000) | 0,
-      third.changes,
-      third.steps
-        .filter((x) => x.op !== 'same')
-        .map((x) => x.op + ' ' + x.name)
-        .join(', '),
-    );
-    console.log((Date.now() / 1000) | 0, (await project.refresh()).changes);
-    const fourth = await project.up(program({ tag: 'b', name: 'idp2' }));
-    console.log(
-      (Date.now() / 1000) | 0,
-      fourth.changes,
-      fourth.steps
-        .filter((x) => x.op !== 'same')
-        .map((x) => x.op + ' ' + x.name)
-        .join(', '),
-    );
-    console.log((Date.now() / 1000) | 0, (await project.destroy()).changes);
-    expect(1).to.equal(1);
+    expect(first.changes).to.deep.equal({ create: 25 });
+    expect(first.outputs).to.include({ prefix: '10.1.0.0/22', rbac: true, who: world.env['ARM_SUBSCRIPTION_ID'] });
+    expect(first.outputs['autoName']).to.match(/^auto[0-9a-f]{8}$/);
+    expect(first.outputs['blob']).to.equal('https://trialbackup.blob.core.windows.net/');
+    for (const key of ['address', 'principal', 'keys', 'domain'])
+      expect(first.outputs[key], key).to.be.a('string').that.is.not.empty;
+    const state = await project.state();
+    for (const secret of ['Pa55-word-of-trial', String(first.outputs['keys'])]) expect(state).to.not.include(secret);
+
+    expect((await project.up(program({ tag: 'a', name: 'idp' }))).changes).to.deep.equal({ same: 25 });
+
+    const changed = await project.up(program({ tag: 'b', name: 'idp2' }));
+    expect(changed.changes).to.deep.equal({ same: 7, update: 16, replace: 2 });
+    expect(changed.steps.filter(({ op }) => op === 'replace').map(({ name }) => name)).to.have.members([
+      'record',
+      'sqldb',
+    ]);
+    expect(changed.outputs['address']).to.equal(first.outputs['address']);
+
+    expect((await project.refresh()).changes).to.deep.equal({ same: 25 });
+    expect((await project.destroy()).changes).to.deep.equal({ delete: 25 });
+  });
+
+  it('makes a database server and what belongs to it; a new login is a new server', async () => {
+    expect((await project.up(database({}))).changes).to.deep.equal({ create: 6 });
+    expect((await project.up(database({}))).changes).to.deep.equal({ same: 6 });
+    const changed = await project.up(database({ days: 8, end: '127.62.20.9', work: '8192' }));
+    expect(changed.changes).to.deep.equal({ same: 3, update: 3 });
+    const replaced = await project.preview(database({ login: 'another' }));
+    expect(replaced.steps.filter(({ op }) => op === 'replace').map(({ name }) => name)).to.include('server');
+    // One that is there is not taken over.
+    const taken = database({ second: true });
+    const refused = await project.up(taken).then(String, (cause: Error) => cause.message);
+    expect(refused).to.include('cannot create already existing resource');
+    expect((await project.destroy()).changes).to.deep.equal({ delete: 6 });
   });
 });

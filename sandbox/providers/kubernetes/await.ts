@@ -12,6 +12,7 @@ interface Condition {
   readonly status: string;
   readonly reason?: string;
   readonly message?: string;
+  readonly lastUpdateTime?: string;
 }
 
 /** What holds an object back, in words; empty: it is there. `final`: it won't come by itself. */
@@ -25,7 +26,13 @@ type List = (
   kind: string,
   query?: Readonly<Record<string, string>>,
 ) => Promise<readonly KubeObject[]>;
-type Rule = (live: KubeObject, list: List) => Promise<Verdict>;
+/** What the wait began with, and how long it has taken, ms. */
+interface Wait {
+  readonly applied: KubeObject;
+  readonly elapsed: number;
+}
+
+type Rule = (live: KubeObject, list: List, wait: Wait) => Promise<Verdict>;
 
 const pollMs = 250;
 const defaultTimeoutMs = 600_000;
@@ -77,7 +84,17 @@ function podErrors(pod: KubeObject): string[] {
   return reasons.map((reason) => `Pod ${pod.metadata.name}: ${reason}`);
 }
 
-const deployment: Rule = async (live, list) => {
+/** A rollout that took too long. The condition outlives its rollout: one that stood there before says nothing of this one. */
+function tooLong(live: KubeObject, { applied, elapsed }: Wait): boolean {
+  const [now, before] = [condition(live, 'Progressing'), condition(applied, 'Progressing')];
+  if (now?.status !== 'False' || now.reason !== 'ProgressDeadlineExceeded') return false;
+  return (
+    now.lastUpdateTime !== before?.lastUpdateTime ||
+    elapsed > Number(live.spec?.['progressDeadlineSeconds'] ?? 600) * 1_000
+  );
+}
+
+const deployment: Rule = async (live, list, wait) => {
   const wanted = replicas(live);
   if (!observed(live)) return { waitingFor: ['the Deployment controller to see the change'] };
   if (wanted === 0) {
@@ -93,13 +110,12 @@ const deployment: Rule = async (live, list) => {
     progressing === undefined || (progressing.status === 'True' && progressing.reason === 'NewReplicaSetAvailable');
   const complete = count(live, 'updatedReplicas') >= wanted && count(live, 'readyReplicas') >= wanted;
   if (available?.status === 'True' && rolledOut && complete) return ready;
-  const final = progressing?.status === 'False' && progressing.reason === 'ProgressDeadlineExceeded';
   const said = [available, progressing]
     .filter((one) => one?.status === 'False')
     .map((one) => `[${one?.reason}] ${one?.message}`);
   const errors = (await podsOf(live, list)).flatMap(podErrors);
   return {
-    final,
+    final: tooLong(live, wait),
     waitingFor: [
       `the Deployment to be available (${count(live, 'readyReplicas')}/${wanted} Pods ready)`,
       ...said,
@@ -208,11 +224,11 @@ export async function initialized(
     );
     return items as readonly KubeObject[];
   };
-  const end = Date.now() + timeoutMs;
+  const began = Date.now();
   for (let live = applied; ;) {
-    const { waitingFor, final } = await rule(live, list);
+    const { waitingFor, final } = await rule(live, list, { applied, elapsed: Date.now() - began });
     if (!waitingFor.length) return { live, reasons: [] };
-    if (final || signal.aborted || Date.now() > end) {
+    if (final || signal.aborted || Date.now() - began > timeoutMs) {
       const why = final ? 'it failed' : signal.aborted ? 'the update was cancelled' : `${timeoutMs / 1_000} s are over`;
       return {
         live,
