@@ -187,8 +187,7 @@ export class Arm {
   /** A region that is down does not answer: the request hangs until the region is back, the caller gives up, or the limit is over. */
   private async hearing(request: Request, target: Target): Promise<void> {
     if (!target.id) return;
-    const body =
-      request.method === 'PUT' && request.body.length > 0 ? (jsonOf(request)['location'] as unknown) : undefined;
+    const body = request.method === 'PUT' && request.body.length > 0 ? jsonOf(request)['location'] : undefined;
     const location = locationOf(this.store, target.id, typeof body === 'string' ? body : undefined);
     await this.heard(location, request.gone);
   }

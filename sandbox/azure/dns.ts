@@ -82,8 +82,7 @@ export class AzureNames {
   private publicNames(): readonly PublicName[] {
     return this.store.list().flatMap((resource) => {
       const id = parseId(resource.id);
-      const names = id && findKind(id.type)?.publicNames;
-      return names ? names(this.context(id), resource) : [];
+      return (id && findKind(id.type)?.publicNames?.(this.context(id), resource)) ?? [];
     });
   }
 

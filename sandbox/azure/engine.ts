@@ -200,9 +200,8 @@ export class Engine {
   }
 
   async list(kind: Kind, under: string, parentId: string | undefined, query: URLSearchParams): Promise<ArmResource[]> {
-    const inList = kind.inList;
-    const stored = inList
-      ? this.store.list(kind.type).filter((resource) => inList.call(kind, resource, under, query))
+    const stored = kind.inList
+      ? this.store.list(kind.type).filter((resource) => kind.inList?.(resource, under, query))
       : this.store.list(kind.type, under);
     const parent = parentId === undefined ? undefined : parseId(parentId);
     const live = kind.listAt?.(under, query) ?? (parent && kind.list ? await this.listLive(kind, parent) : []);

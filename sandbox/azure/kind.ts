@@ -167,4 +167,4 @@ export interface Kind {
   publicNames?(ctx: Context, resource: ArmResource): readonly PublicName[];
 }
 
-export type Action = (ctx: Context, resource: ArmResource, body: Json) => Promise<unknown> | unknown;
+export type Action = (ctx: Context, resource: ArmResource, body: Json) => unknown;

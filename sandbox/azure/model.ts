@@ -128,13 +128,13 @@ function walkValue(walk: Walk, mapper: Mapper, value: unknown, at: string): unkn
   if (type.name === 'Sequence' && 'element' in type) {
     if (!Array.isArray(value)) return mistyped(walk, at, 'an array', value);
     constrain(walk, mapper, value, at);
-    return value.map((each, index) => walkValue(walk, type.element as Mapper, each, `${at}[${index}]`));
+    return value.map((each, index) => walkValue(walk, type.element, each, `${at}[${index}]`));
   }
   if (type.name === 'Dictionary' && 'value' in type) {
     if (!isObject(value)) return mistyped(walk, at, 'an object', value);
     const entries = Object.entries(value).filter(([, each]) => each !== null);
     return Object.fromEntries(
-      entries.map(([name, each]) => [name, walkValue(walk, type.value as Mapper, each, `${at}.${name}`)]),
+      entries.map(([name, each]) => [name, walkValue(walk, type.value, each, `${at}.${name}`)]),
     );
   }
   if (type.name === 'Enum' && 'allowedValues' in type) {
@@ -149,8 +149,9 @@ function walkValue(walk: Walk, mapper: Mapper, value: unknown, at: string): unkn
   return value;
 }
 
+type Limit = string | number | boolean;
 type Check = (value: never, limit: never) => boolean;
-const constraints: Readonly<Record<string, readonly [Check, (limit: unknown) => string]>> = {
+const constraints: Readonly<Record<string, readonly [Check, (limit: Limit) => string]>> = {
   InclusiveMinimum: [(value: number, limit: number) => value >= limit, (limit) => `at least ${limit}`],
   InclusiveMaximum: [(value: number, limit: number) => value <= limit, (limit) => `at most ${limit}`],
   ExclusiveMinimum: [(value: number, limit: number) => value > limit, (limit) => `more than ${limit}`],
@@ -171,7 +172,8 @@ const constraints: Readonly<Record<string, readonly [Check, (limit: unknown) => 
 function constrain(walk: Walk, mapper: Mapper, value: unknown, at: string): void {
   for (const [name, limit] of Object.entries(mapper.constraints ?? {})) {
     const constraint = constraints[name];
-    if (constraint && !constraint[0](value as never, limit as never)) mistyped(walk, at, constraint[1](limit), value);
+    if (constraint && !constraint[0](value as never, limit as never))
+      mistyped(walk, at, constraint[1](limit as Limit), value);
   }
 }
 

@@ -14,7 +14,7 @@ function setAt(content: Json, path: string, value: unknown): void {
   const names = path.split('.');
   const last = names.pop() as string;
   let target = content;
-  for (const name of names) target = (isObject(target[name]) ? target[name] : (target[name] = {})) as Json;
+  for (const name of names) target = isObject(target[name]) ? target[name] : (target[name] = {});
   if (value === undefined) delete target[last];
   else target[last] = value;
 }
@@ -43,7 +43,8 @@ function violation(rule: Rule, value: unknown): string | undefined {
   if ((rule.min !== undefined || rule.max !== undefined) && !(Number(value) >= min && Number(value) <= max)) {
     return `is ${shown}; allowed: ${rule.min ?? 'any'} to ${rule.max ?? 'any'}`;
   }
-  if (rule.pattern && !rule.pattern.test(String(value))) return `is ${shown}; it must match ${rule.pattern}`;
+  if (rule.pattern && !(typeof value === 'string' && rule.pattern.test(value)))
+    return `is ${shown}; it must match ${rule.pattern}`;
   return undefined;
 }
 

@@ -28,7 +28,7 @@ describe('azure: the gates of the ARM service', function () {
     const storage = (await service.credential.getToken('https://storage.azure.com/.default')).token;
     const codes = await Promise.all(
       [{}, { authorization: 'Bearer x.y.z' }, { authorization: `Bearer ${storage}` }].map(async (headers) => {
-        const reply = await service.raw('GET', at, undefined, headers as Record<string, string>);
+        const reply = await service.raw('GET', at, undefined, headers);
         expect(reply.headers.get('www-authenticate')).to.contain('authorization_uri=');
         return `${reply.status} ${reply.body.error?.code}`;
       }),

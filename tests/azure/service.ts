@@ -124,7 +124,7 @@ export class Service {
   /** Token of a managed identity, as a machine that has it gets one. */
   async identityToken(identity: string, resource = 'https://management.azure.com/'): Promise<string> {
     const query = new URLSearchParams({ resource, client_id: identity, 'api-version': '2018-02-01' });
-    const reply = await fetch(`http://${address(30, 10)}:8080/metadata/identity/oauth2/token?${query}`, {
+    const reply = await fetch(`http://${address(30, 10)}:8080/metadata/identity/oauth2/token?${query.toString()}`, {
       headers: { Metadata: 'true' },
     });
     return ((await reply.json()) as { access_token: string }).access_token;
@@ -155,7 +155,7 @@ export class Service {
           resolve({
             status: response.statusCode ?? 0,
             headers: new Headers(fields),
-            body: text ? JSON.parse(text) : {},
+            body: (text ? JSON.parse(text) : {}) as Reply['body'],
           });
         });
       });

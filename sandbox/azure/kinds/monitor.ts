@@ -102,7 +102,7 @@ function checkCriteria(body: ArmContent): void {
     const dynamic = criterion['criterionType'] === 'DynamicThresholdCriterion';
     const checks = [...(dynamic ? [] : [['operator', operators] as const]), ['timeAggregation', aggregations] as const];
     for (const [member, allowed] of checks) {
-      if (!(allowed as string[]).includes(String(criterion[member]))) {
+      if (!allowed.includes(String(criterion[member]))) {
         const message = `'properties.criteria.allOf[${index}].${member}' is ${JSON.stringify(criterion[member])}; allowed: ${allowed.join(', ')}.`;
         throw new ArmError(400, 'BadRequest', message);
       }
@@ -149,7 +149,7 @@ function checkReceivers(ctx: Context, body: ArmContent): void {
     throw new ArmError(
       400,
       'ReceiverNamesNotUnique',
-      `The receiver name '${String(twice)}' is used twice in the action group '${ctx.id.name}'.`,
+      `The receiver name ${JSON.stringify(twice)} is used twice in the action group '${ctx.id.name}'.`,
     );
   }
   for (const receiver of (body.properties['emailReceivers'] as readonly Json[] | undefined) ?? []) {
