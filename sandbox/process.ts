@@ -167,7 +167,26 @@ export async function stop(match: (record: ProcessRecord) => boolean, graceMs = 
   while (records.some(alive)) await delay(10);
 }
 
+/** Processes that a process started, and theirs, at whatever depth: PostgreSQL's leave its process group. */
+function descendants(pid: number): number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  const children = fs.existsSync(file)
+    ? fs.readFileSync(file, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+    : [];
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
 /** Freezes or wakes processes: the way to silence a site for a user who may not set a packet filter. */
 export function freeze(match: (record: ProcessRecord) => boolean, frozen: boolean): void {
-  for (const record of running().filter(match)) signal(record, frozen ? 'SIGSTOP' : 'SIGCONT');
+  const name = frozen ? 'SIGSTOP' : 'SIGCONT';
+  for (const record of running().filter(match)) {
+    signal(record, name); // first, so that it starts no more of them
+    for (const pid of descendants(record.pid)) {
+      try {
+        process.kill(pid, name);
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
+      }
+    }
+  }
 }
