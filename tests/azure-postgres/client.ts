@@ -26,7 +26,7 @@ export interface Options {
 function socketFrom(localAddress: string, host: string): net.Socket {
   const socket = new net.Socket();
   const connect = socket.connect.bind(socket) as (options: net.TcpNetConnectOpts) => net.Socket;
-  socket.connect = (() => connect({ host, port: 5432, localAddress })) as typeof socket.connect;
+  socket.connect = () => connect({ host, port: 5432, localAddress });
   return socket;
 }
 

@@ -6,6 +6,7 @@
  */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
+import * as os from 'node:os';
 import * as path from 'node:path';
 import { Client } from 'pg';
 import { authorityFile } from '../../authority';
@@ -61,10 +62,12 @@ export async function keycloakProcess(deployment: Deployment): Promise<ProcessSp
   const source = routeTo(from, address, database.port)?.localAddress ?? deployment.address;
   await prepareDatabase(deployment, database, address, source, keycloak.schema);
   const hosts = path.join(folderOf(deployment.resourceId), 'hosts');
-  fs.writeFileSync(
-    hosts,
-    `127.0.0.1 localhost\n${deployment.address} ${deployment.names[0]}\n${address} ${database.host}\n`,
-  );
+  const known = [
+    `127.0.0.1 localhost ${os.hostname()}`,
+    `${deployment.address} ${deployment.names[0]}`,
+    `${address} ${database.host}`,
+  ];
+  fs.writeFileSync(hosts, known.join('\n') + '\n');
   const home = prepareHome(deployment, keycloak.home);
   return {
     name: deployment.process,
@@ -102,7 +105,7 @@ function urlOf(database: DatabaseUrl, source: string): string {
   const options = new URLSearchParams(database.options);
   if (!options.has('sslrootcert')) options.set('sslrootcert', authorityFile);
   options.set('localSocketAddress', source);
-  return `jdbc:postgresql://${database.host}:${database.port}/${database.database}?${options}`;
+  return `jdbc:postgresql://${database.host}:${database.port}/${database.database}?${options.toString()}`;
 }
 
 const schemaMs = 20_000;
@@ -140,6 +143,6 @@ async function prepareDatabase(
 function socketFrom(localAddress: string, host: string, port: number): net.Socket {
   const socket = new net.Socket();
   const connect = socket.connect.bind(socket) as (options: net.TcpNetConnectOpts) => net.Socket;
-  socket.connect = (() => connect({ host, port, localAddress })) as typeof socket.connect;
+  socket.connect = () => connect({ host, port, localAddress });
   return socket;
 }

@@ -18,7 +18,8 @@ const launchers: Readonly<Record<string, (deployment: Deployment) => Promise<Pro
 export const canRun = (imageName: string) => imageName in launchers;
 const imageName = (reference: string) => reference.replace(/(:[\w][\w.-]*)?@.*$/, '');
 
-export const readyMs = 90_000;
+/** A cold start takes a few seconds; on a machine that has much else to do, a multiple of that. */
+export const readyMs = 120_000;
 const queues = new Map<string, Promise<void>>();
 
 /** One thing at a time for each app. */

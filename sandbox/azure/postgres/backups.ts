@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import type { ArmResource, Kind } from '../kind';
 import { localStore, takeBase } from './backup';
-import { need } from './server';
+import { isReady, need } from './server';
 import { apiVersions, refuse, serverType } from './server-rules';
 import { unreachable } from './servers';
 import type { BaseBackup } from './store';
@@ -44,6 +44,7 @@ export const backups: Kind = {
     return { properties: propertiesOf(base) };
   },
   async remove(ctx) {
+    if (!isReady(ctx)) return;
     const folder = localStore(need(ctx)).baseFolder(ctx.id.name);
     fs.rmSync(`${folder}.json`, { force: true });
     await fs.promises.rm(folder, { recursive: true, force: true });

@@ -3,8 +3,8 @@ import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ArmContent, ArmResource, Context, Kind } from '../kind';
 import { isUp, sql } from './cluster';
 import type { ServerRecord } from './record';
-import { need } from './server';
-import { apiVersions, refuse, serverType, word } from './server-rules';
+import { isReady, need } from './server';
+import { apiVersions, refuse, serverType, text, word } from './server-rules';
 import { exclusively, unreachable } from './servers';
 
 const type = `${serverType}/databases`;
@@ -65,8 +65,8 @@ function needWritable(ctx: Context): ServerRecord {
 async function put(ctx: Context, body: ArmContent): Promise<ArmContent> {
   const { name } = ctx.id;
   const record = needWritable(ctx);
-  const charset = String(body.properties['charset'] ?? 'UTF8');
-  const collation = String(body.properties['collation'] ?? defaultCollation);
+  const charset = text(body.properties['charset']) ?? 'UTF8';
+  const collation = text(body.properties['collation']) ?? defaultCollation;
   if (word(charset) !== 'utf8')
     throw refuse('InvalidParameterValue', `The charset '${charset}' is not supported here; use UTF8.`);
   const clause = localeClause(collation);
@@ -82,6 +82,7 @@ async function put(ctx: Context, body: ArmContent): Promise<ArmContent> {
 }
 
 async function remove(ctx: Context): Promise<void> {
+  if (!isReady(ctx)) return;
   const record = need(ctx);
   if (system.includes(ctx.id.name)) throw refuse('SystemDatabase', `'${ctx.id.name}' is a system database and stays.`);
   // It goes with its server when that is not running or not a primary.

@@ -3,7 +3,7 @@ import type { ArmContent, ArmResource, Context, Kind } from '../kind';
 import { isUp, sql } from './cluster';
 import { isOrdered } from './network';
 import type { IpRange } from './record';
-import { need } from './server';
+import { isReady, need } from './server';
 import { apiVersions, part, refuse, serverType, word } from './server-rules';
 import { exclusively, unreachable, update } from './servers';
 import { writeHba } from './settings';
@@ -54,5 +54,7 @@ export const firewallRules: Kind = {
     await apply(ctx, [range]);
     return body;
   },
-  remove: (ctx) => apply(ctx, []),
+  remove: async (ctx) => {
+    if (isReady(ctx)) await apply(ctx, []);
+  },
 };

@@ -4,7 +4,7 @@ import type { ArmContent, Context, Json } from '../kind';
 import { localStore } from './backup';
 import { minorVersion } from './programs';
 import { readRecord, type ServerRecord } from './record';
-import { checkAdministrator, checkPassword, part, passwordPath, refuse, serverType, word } from './server-rules';
+import { checkAdministrator, checkPassword, part, passwordPath, refuse, serverType, text, word } from './server-rules';
 import { bringUpToDate, type Origin } from './servers';
 import { pairOf, Store, type StoreFacts } from './store';
 
@@ -129,11 +129,11 @@ function restoreOf(ctx: Context, body: ArmContent, store: Store, target: Date | 
 }
 
 function sameLogin(body: ArmContent, login: string): void {
-  const asked = body.properties['administratorLogin'];
+  const asked = text(body.properties['administratorLogin']);
   if (asked === undefined || asked === login) return;
   throw refuse(
     'InvalidParameterValue',
-    `The administrator login is that of the source, '${login}'; the request has '${String(asked)}'.`,
+    `The administrator login is that of the source, '${login}'; the request has '${asked}'.`,
   );
 }
 

@@ -45,6 +45,9 @@ export const refuse = (code: string, message: string, status = 400) => new ArmEr
 /** @returns an object member of the properties, empty when there is none */
 export const part = (content: Json, name: string): Json => (content[name] ?? {}) as Json;
 
+/** @returns a string member, nothing for anything else */
+export const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
 /** Word of an enum, in lower case: the vendor does not mind the casing. */
 export const word = (value: unknown): string => (typeof value === 'string' ? value.toLowerCase() : '');
 
@@ -114,10 +117,10 @@ export async function checkServer(body: ArmContent): Promise<void> {
   checkSupported(properties);
   const version = await majorVersion();
   if (properties['version'] !== version) {
-    const got = properties['version'] === undefined ? 'missing' : `'${String(properties['version'])}'`;
+    const got = text(properties['version']) ?? 'missing';
     throw refuse(
       'InvalidParameterValue',
-      `The value of 'properties.version' is ${got}; this sandbox has PostgreSQL ${version} only.`,
+      `The value of 'properties.version' is '${got}'; this sandbox has PostgreSQL ${version} only.`,
     );
   }
   if (part(properties, 'storage')['storageSizeGB'] === undefined) {

@@ -147,6 +147,9 @@ async function changeRole(record: ServerRecord, body: ArmContent): Promise<void>
   await promoteServer(record, option, shapeOf(body)).catch((cause: unknown) => fail(cause));
 }
 
+/** What lies below a server that was never whole goes with it. */
+export const isReady = (ctx: Pick<Context, 'id'>) => readRecord(ctx.id.names[0] as string)?.phase === 'ready';
+
 /** @throws ArmError 409 while the server is being made */
 export function need(ctx: Pick<Context, 'id'>): ServerRecord {
   const name = ctx.id.names[0] as string;
