@@ -4,10 +4,11 @@
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { folders, outside, ports } from '../world';
+import { folders, outside, ports, repository } from '../world';
 
 /** Argument that makes the part's program play Azurite. */
 export const azuriteRole = 'azurite';
@@ -27,9 +28,11 @@ type Order = { readonly id: number } & ({ readonly accounts: string } | { readon
 const save = (db: Database) =>
   new Promise<void>((resolve, reject) => db.saveDatabase((cause) => (cause ? reject(cause) : resolve())));
 
+const packages = createRequire(path.join(repository, 'package.json'));
+
 function makeServer(): BlobServer {
   const load = (name: string) =>
-    (require(`azurite/dist/src/blob/${name}`) as { default: new (...args: unknown[]) => unknown }).default;
+    (packages(`azurite/dist/src/blob/${name}`) as { default: new (...args: unknown[]) => unknown }).default;
   const [Configuration, Server] = [load('BlobConfiguration'), load('BlobServer')];
   const storage = [{ locationId: 'Default', locationPath: path.join(folders.blob, 'extents'), maxConcurrency: 50 }];
   const files = [path.join(folders.blob, 'blobs.json'), path.join(folders.blob, 'extents.json'), storage];

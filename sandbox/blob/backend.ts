@@ -54,7 +54,7 @@ export function call(outgoing: Outgoing, key: string | undefined): Promise<Reply
       },
       key,
     )
-      .on('response', (answer) => readAll(answer).then(resolve, reject))
+      .on('response', (answer) => void readAll(answer).then(resolve, reject))
       .on('error', reject)
       .end();
   });

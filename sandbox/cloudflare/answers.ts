@@ -124,7 +124,7 @@ function throughAlias(names: Names, found: Found, alias: DnsRecord, name: string
   const leadsTo = rest.leadsTo ? { leadsTo: rest.leadsTo } : {};
   return {
     rcode: rest.rcode ?? 'NOERROR',
-    answers: answers as dns.Answer[],
+    answers: answers,
     authorities,
     authoritative: true,
     ...leadsTo,

@@ -1,5 +1,5 @@
 /** The API v4 over HTTPS: who asks, how often, whether they may, and the envelope of the answer. */
-import * as http from 'node:http';
+import type * as http from 'node:http';
 import * as https from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Certificate } from '../authority';

@@ -1,5 +1,5 @@
 /** The edge's own error pages, by the vendor's numbers. */
-import * as http from 'node:http';
+import type * as http from 'node:http';
 
 export interface EdgeFault {
   /** HTTP status. */

@@ -3,7 +3,7 @@
  * record takes effect with the next request; connections that wait idle at an origin that no record names any more are closed.
  */
 import * as fs from 'node:fs';
-import * as http from 'node:http';
+import type * as http from 'node:http';
 import * as https from 'node:https';
 import * as net from 'node:net';
 import type { Duplex } from 'node:stream';

@@ -36,7 +36,8 @@ const operators: Readonly<Record<string, Test>> = {
   endswith: (value, wanted) => value.endsWith(wanted),
 };
 
-const text = (record: DnsRecord, field: string) => String(record[field as keyof DnsRecord] ?? '').toLowerCase();
+type Field = 'name' | 'content' | 'comment' | 'type' | 'ttl' | 'proxied';
+const text = (record: DnsRecord, field: string) => String(record[field as Field] ?? '').toLowerCase();
 
 /** @returns one test per filter in the query: `name=`, `name.contains=`, `comment.absent=`, `type=`, `proxied=`, `search=`. */
 function filters(query: URLSearchParams): ((record: DnsRecord) => boolean)[] {

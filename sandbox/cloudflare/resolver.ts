@@ -59,7 +59,7 @@ export class Resolver {
     const rest = await this.outsideOf(target, type);
     if (own.answers.length > 0) return { ...own, rcode: rest.rcode, answers: [...own.answers, ...rest.answers] };
     const flattened = rest.answers.filter((answer) => answer.type === type).map((answer) => ({ ...answer, name }));
-    return flattened.length > 0 ? { ...own, answers: flattened as dns.Answer[], authorities: [] } : own;
+    return flattened.length > 0 ? { ...own, answers: flattened, authorities: [] } : own;
   }
 
   private outsideOf(name: string, type: string): Resolution | Promise<Resolution> {

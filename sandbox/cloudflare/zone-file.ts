@@ -128,6 +128,6 @@ export function parseZone(zone: Zone, file: string, proxied: boolean): RecordBod
     const through = ['A', 'AAAA', 'CNAME'].includes(type) && (tag === undefined ? proxied : tag === 'true');
     const note = comment.replace(/\s*cf_tags=\S*/, '').trim();
     const extra = { proxied: through, ttl: through ? 1 : ttl, ...(note ? { comment: note } : {}) };
-    return [{ name: name.replace(/\.$/, ''), type, ...typedBody(type, rest, absolute), ...extra } as RecordBody];
+    return [{ name: name.replace(/\.$/, ''), type, ...typedBody(type, rest, absolute), ...extra }];
   });
 }

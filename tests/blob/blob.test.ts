@@ -1,7 +1,7 @@
 import {
   BlobSASPermissions,
   BlobServiceClient,
-  RestError,
+  type RestError,
   StorageSharedKeyCredential,
   type ContainerClient,
   type StoragePipelineOptions,

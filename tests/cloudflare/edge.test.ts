@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type Cloudflare from 'cloudflare';
-import * as http from 'node:http';
+import type * as http from 'node:http';
 import * as https from 'node:https';
 import { execFileSync } from 'node:child_process';
 import * as net from 'node:net';

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
+import { createRequire } from 'node:module';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { buildSync } from 'esbuild';
@@ -9,17 +10,19 @@ import { buildSync } from 'esbuild';
 type World = typeof import('../../sandbox/world');
 type Authority = typeof import('../../sandbox/authority');
 
+const modules = createRequire(__filename);
+
 /** The map and the authority of another world than this process's own: their modules read the environment once. */
 function modulesOf(number: number, home: string): { world: World; authority: Authority } {
-  const files = ['../../sandbox/world', '../../sandbox/authority'].map((name) => require.resolve(name));
-  const before = files.map((file) => require.cache[file]);
+  const files = ['../../sandbox/world', '../../sandbox/authority'].map((name) => modules.resolve(name));
+  const before = files.map((file) => modules.cache[file]);
   const { STANDBY_WORLD, STANDBY_HOME } = process.env;
   Object.assign(process.env, { STANDBY_WORLD: String(number), STANDBY_HOME: home });
-  for (const file of files) delete require.cache[file];
-  const [world, authority] = files.map((file) => require(file) as unknown) as [World, Authority];
+  for (const file of files) delete modules.cache[file];
+  const [world, authority] = files.map((file) => modules(file) as unknown) as [World, Authority];
   files.forEach((file, index) => {
-    if (before[index]) require.cache[file] = before[index];
-    else delete require.cache[file];
+    if (before[index]) modules.cache[file] = before[index];
+    else delete modules.cache[file];
   });
   for (const [name, value] of Object.entries({ STANDBY_WORLD, STANDBY_HOME })) {
     if (value === undefined) delete process.env[name];
