@@ -143,6 +143,17 @@ interface Request {
 }
 type Register = (request: Request, callback: unknown) => Promise<void>;
 
+/** The runtime takes a stack trace for every promise, which is most of what a program costs here. */
+async function quickly<T>(work: () => Promise<T>): Promise<T> {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return await work();
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
+
 /**
  * Runs a stack's program.
  * @param references - outputs of the stacks that it reads.
@@ -175,9 +186,14 @@ export async function run(
       secrets,
     });
   };
-  const outputs = await program();
-  const known: unknown = await new Promise((resolve) => pulumi.output(outputs as unknown).apply(resolve));
-  await pulumi.runtime.disconnect();
+  const known = await quickly(async () => {
+    const outputs = await program();
+    const all: unknown = await new Promise((resolve) =>
+      (pulumi.output(outputs) as pulumi.Output<unknown>).apply(resolve),
+    );
+    await pulumi.runtime.disconnect();
+    return all;
+  });
   return { resources, outputs: known as Json, calls: recorder.calls };
 }
 

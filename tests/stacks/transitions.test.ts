@@ -31,7 +31,7 @@ const record = 'cloudflare:index/dnsRecord:DnsRecord';
 const isOf = (site: 'prod' | 'intg', one: Registered): boolean =>
   one.provider.includes(`kubernetes-${site}`) ||
   one.inputs['resourceGroupName'] === `rg-moodtalk-${site}` ||
-  String(one.inputs['scope'] ?? '').endsWith(`/rg-moodtalk-${site}`);
+  JSON.stringify(one.inputs['scope'] ?? '').endsWith(`/rg-moodtalk-${site}"`);
 
 describe('the failover stack, from one switch to the next', function () {
   this.timeout(60_000);

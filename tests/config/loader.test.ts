@@ -1,0 +1,188 @@
+import { expect } from 'chai';
+import * as fs from 'node:fs';
+import { ConfigurationError, type Issue } from '../../config/issues';
+import { loadEnvironment, loadFailover } from '../../config/loader';
+import { parseSecrets, parseSite, StackOutputError } from '../../config/outputs';
+import { published } from '../../config/publish';
+import { planOf, raw, type Config } from '../stacks/engine';
+
+/** @returns every issue of a configuration; none when it is accepted. */
+function issuesOf(load: () => unknown): readonly Issue[] {
+  try {
+    load();
+    return [];
+  } catch (cause) {
+    if (cause instanceof ConfigurationError) return cause.issues;
+    throw cause;
+  }
+}
+type Json = Record<string, unknown>;
+const environment = (change: Config) => issuesOf(() => loadEnvironment('prod', raw({ ...planOf('prod'), ...change })));
+const failover = (change: Config) => issuesOf(() => loadFailover(raw({ ...planOf('failover'), ...change })));
+const within = (key: string, change: Json) => ({ [key]: { ...(planOf('prod')[key] as Json), ...change } });
+
+describe('configuration', () => {
+  it('accepts the committed plan of every stack', () => {
+    expect(environment({})).to.deep.equal([]);
+    expect(issuesOf(() => loadEnvironment('intg', raw(planOf('intg'))))).to.deep.equal([]);
+    expect(failover({})).to.deep.equal([]);
+  });
+
+  it('fills in the safe defaults', () => {
+    const plan = planOf('prod');
+    const { sku } = plan['database'] as { sku: string };
+    const { logs: _, ...rest } = { ...plan, database: { sku }, logs: {} };
+    const config = loadEnvironment('prod', raw({ ...rest, logs: {} }));
+    expect(config.database).to.deep.include({
+      backupRetentionDays: 35,
+      geoRedundantBackup: true,
+      operatorAddresses: [],
+      engine: 'postgresql',
+    });
+    expect(config.logs.retentionDays).to.equal(90);
+  });
+
+  it('leaves keys of other namespaces to the providers', () => {
+    const config = { ...raw(planOf('prod')), 'azure-native:location': 'westeurope' };
+    expect(issuesOf(() => loadEnvironment('prod', config))).to.deep.equal([]);
+  });
+
+  const refused: readonly [what: string, issues: () => readonly Issue[], key: string, got: unknown][] = [
+    ['an unknown key', () => environment({ regoin: 'westeurope' }), 'regoin', 'westeurope'],
+    ['an unknown key inside another', () => environment(within('logs', { days: 90 })), 'logs.days', 90],
+    ['a wrong type', () => failover({ epoch: 'two' }), 'epoch', 'two'],
+    [
+      'a wrong type inside another',
+      () => environment(within('logs', { retentionDays: '90' })),
+      'logs.retentionDays',
+      '90',
+    ],
+    ['a missing key', () => environment({ region: undefined }), 'region', undefined],
+    ['a region outside the EEA', () => environment({ region: 'uksouth' }), 'region', 'uksouth'],
+    [
+      'a backup retention of 6',
+      () => environment(within('database', { backupRetentionDays: 6 })),
+      'database.backupRetentionDays',
+      6,
+    ],
+    [
+      'a backup retention of 36',
+      () => environment(within('database', { backupRetentionDays: 36 })),
+      'database.backupRetentionDays',
+      36,
+    ],
+    ['logs kept for 89 days', () => environment(within('logs', { retentionDays: 89 })), 'logs.retentionDays', 89],
+    [
+      'a host outside the zone',
+      () => failover({ hosts: { ...(planOf('failover')['hosts'] as Json), api: 'api.moodtalk.com' } }),
+      'hosts.api',
+      'api.moodtalk.com',
+    ],
+    [
+      'a host that only ends like the zone',
+      () => environment(within('hosts', { id: 'id.notmoodtalk.ch' })),
+      'hosts.id',
+      'id.notmoodtalk.ch',
+    ],
+    ['a release without a digest', () => failover({ release: '1.4.1' }), 'release', '1.4.1'],
+    ['a site that is none', () => failover({ activeSite: 'staging' }), 'activeSite', 'staging'],
+    ['an epoch of 0', () => failover({ epoch: 0 }), 'epoch', 0],
+    [
+      'an image without a digest',
+      () => environment(within('identity', { image: 'quay.io/keycloak/keycloak:26.7.3' })),
+      'identity.image',
+      'quay.io/keycloak/keycloak:26.7.3',
+    ],
+    [
+      'a firewall open to the world',
+      () => environment(within('database', { operatorAddresses: ['0.0.0.0'] })),
+      'database.operatorAddresses[0]',
+      '0.0.0.0',
+    ],
+    [
+      'backups in the region of the site',
+      () => environment(within('backup', { region: 'westeurope' })),
+      'backup.region',
+      'westeurope',
+    ],
+    [
+      'backup storage in one region only',
+      () => environment(within('backup', { redundancy: 'Standard_ZRS' })),
+      'backup.redundancy',
+      'Standard_ZRS',
+    ],
+    [
+      'the internal zone in the region of the site',
+      () => environment({ globalRegion: 'westeurope' }),
+      'globalRegion',
+      'westeurope',
+    ],
+    [
+      'geo-redundant backup in a region without a pair',
+      () => environment({ region: 'polandcentral' }),
+      'database.geoRedundantBackup',
+      true,
+    ],
+    [
+      'an alert to nobody',
+      () => environment(within('alerts', { security: 'security' })),
+      'alerts.security',
+      'security',
+    ],
+    [
+      'a recovery by a method that is none',
+      () => failover({ recoveries: [{ epoch: 1, site: 'intg', method: 'copy', from: 'psql-moodtalk-prod' }] }),
+      'recoveries[0].method',
+      'copy',
+    ],
+  ];
+  for (const [what, issues, key, got] of refused) {
+    it(`refuses ${what}, and says what is allowed`, () => {
+      const [issue, ...more] = issues();
+      expect(more, 'no other issue').to.deep.equal([]);
+      expect(issue).to.include({ key, ...(got === undefined ? {} : { got }) });
+      expect(issue?.allowed).to.be.a('string').and.not.equal('');
+      expect(issue?.fix).to.be.a('string').and.not.equal('');
+    });
+  }
+
+  it('reports everything at once, one line each', () => {
+    const config = { ...planOf('failover'), activeSite: 'staging', release: 'latest', epoch: -1, colour: 'red' };
+    expect(() => loadFailover(raw(config))).to.throw(
+      ConfigurationError,
+      new RegExp(
+        [
+          '^the configuration of stack failover is refused, 4 values are wrong; nothing was touched',
+          '  standby:activeSite is "staging"; allowed: prod, intg; to fix: .+',
+          '  standby:release is "latest"; allowed: VERSION@sha256:DIGEST .+; to fix: .+',
+          '  standby:epoch is -1; allowed: a whole number from 1 to 1000000; to fix: .+',
+          '  standby:colour is "red"; allowed: one of the keys .+; to fix: .+$',
+        ].join('\n'),
+      ),
+    );
+  });
+
+  it('is published as it is: run `npm run docs:configuration`', () => {
+    for (const [file, content] of Object.entries(published())) expect(fs.readFileSync(file, 'utf8')).to.equal(content);
+  });
+});
+
+describe('outputs of other stacks', () => {
+  it('names the stack that has to be updated first', () => {
+    expect(() => parseSite('prod', undefined)).to.throw(
+      StackOutputError,
+      /stack prod has no output "site": run `pulumi up --stack prod`/,
+    );
+    expect(() => parseSite('intg', { site: 'intg' })).to.throw(
+      StackOutputError,
+      /output "site" of stack intg .*region.*pulumi up --stack intg/,
+    );
+  });
+
+  it('never shows a secret', () => {
+    const secrets = { databasePassword: 'opensesame', administratorPassword: 7, clients: {}, session: 'x', realm: 'y' };
+    expect(() => parseSecrets('prod', secrets))
+      .to.throw(StackOutputError, /lacks administratorPassword, clients/)
+      .and.not.match(/opensesame/);
+  });
+});

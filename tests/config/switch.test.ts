@@ -1,0 +1,206 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { failoverSchema, type Recovery, type Switch } from '../../config/failover';
+import { productionServers } from '../../config/servers';
+import { cautions, validateSwitch } from '../../config/switch';
+import { planOf } from '../stacks/engine';
+
+const home: Switch = failoverSchema.parse(planOf('failover'));
+const restore: Recovery = { epoch: 2, site: 'intg', method: 'geoRestore', from: 'psql-moodtalk-prod' };
+const replica: Recovery = { epoch: 3, site: 'prod', method: 'replica', from: 'psql-moodtalk-intg-e2' };
+const change = (what: Partial<Switch>): Switch => ({ ...home, ...what });
+const restored = { activeSite: 'intg', database: 'restored', identity: 'restored' } as const;
+const keys = (what: Partial<Switch>) => validateSwitch(change(what)).map(({ key }) => key);
+
+describe('the switch', () => {
+  const allowed: Readonly<Record<string, Partial<Switch>>> = {
+    home: {},
+    '1a': { activeSite: 'intg', unreachable: 'prod-cluster', epoch: 2 },
+    '1a with all of PROD answering': { activeSite: 'intg', epoch: 2 },
+    '1b': { ...restored, unreachable: 'prod', epoch: 2, recoveries: [restore] },
+    'a restore prepared while PROD works': { epoch: 2, recoveries: [restore] },
+    'the identity provider restored alone': {
+      activeSite: 'intg',
+      identity: 'restored',
+      epoch: 2,
+      recoveries: [restore],
+    },
+    'a return prepared': { ...restored, epoch: 3, recoveries: [restore, replica] },
+    'home on the replica': { epoch: 4, recoveries: [restore, { ...replica, promoted: true }] },
+    '1a on the replica': {
+      ...{ activeSite: 'intg', unreachable: 'prod-cluster', epoch: 5 },
+      recoveries: [restore, { ...replica, promoted: true }],
+    },
+    'a return without the rows of INTG, by a person’s word': {
+      ...{ epoch: 3, recoveries: [{ ...restore, abandoned: 'test data only, decided by J. P.' }] },
+    },
+    'INTG lost': { unreachable: 'intg' },
+  };
+  for (const [what, config] of Object.entries(allowed)) {
+    it(`allows ${what}`, () => expect(validateSwitch(change(config))).to.deep.equal([]));
+  }
+
+  const refused: Readonly<Record<string, readonly [key: string, config: Partial<Switch>, why: RegExp]>> = {
+    'PROD on what was restored into INTG': [
+      'database',
+      { database: 'restored', recoveries: [restore], epoch: 2 },
+      /add a recovery at prod/,
+    ],
+    'PROD with INTG’s identity provider': [
+      'identity',
+      { identity: 'restored', recoveries: [restore], epoch: 2 },
+      /add a recovery at prod/,
+    ],
+    'a restored database without a restore': [
+      'database',
+      { activeSite: 'intg', database: 'restored', epoch: 2 },
+      /method: geoRestore/,
+    ],
+    'a restored identity provider without a restore': [
+      'identity',
+      { activeSite: 'intg', identity: 'restored', epoch: 2 },
+      /method: geoRestore/,
+    ],
+    'the active site out of reach': ['activeSite', { unreachable: 'prod-cluster' }, /set activeSite to intg/],
+    'a database out of reach': [
+      'database',
+      { activeSite: 'intg', identity: 'restored', unreachable: 'prod', epoch: 2, recoveries: [restore] },
+      /set it to restored/,
+    ],
+    'an identity provider out of reach': [
+      'identity',
+      { activeSite: 'intg', database: 'restored', unreachable: 'prod', epoch: 2, recoveries: [restore] },
+      /set it to restored/,
+    ],
+    'epochs that do not ascend': [
+      'recoveries[1].epoch',
+      { ...restored, epoch: 3, recoveries: [restore, { ...replica, epoch: 2 }] },
+      /oldest first/,
+    ],
+    'a recovery from the future': [
+      'recoveries[0].epoch',
+      { ...restored, epoch: 1, recoveries: [restore] },
+      /raise epoch/,
+    ],
+    'a recovery from an unknown server': [
+      'recoveries[0].from',
+      { ...restored, epoch: 2, recoveries: [{ ...restore, from: 'psql-moodtalk-intg' }] },
+      /older than this entry/,
+    ],
+    'a recovery in the region of its source': [
+      'recoveries[0].from',
+      { epoch: 2, recoveries: [{ ...restore, site: 'prod' }] },
+      /does not outlive it/,
+    ],
+    'a geo-restore from what was a replica': [
+      'recoveries[2].from',
+      {
+        epoch: 5,
+        recoveries: [restore, { ...replica, promoted: true }, { ...restore, epoch: 5, from: 'psql-moodtalk-prod-e3' }],
+      },
+      /use method replica/,
+    ],
+    'a recovery from a replica that still follows': [
+      'recoveries[2].from',
+      {
+        ...restored,
+        epoch: 4,
+        recoveries: [restore, replica, { ...replica, epoch: 4, site: 'intg', from: 'psql-moodtalk-prod-e3' }],
+      },
+      /promoted: true/,
+    ],
+    'work on a replica that still follows': [
+      'recoveries[1].promoted',
+      { epoch: 4, recoveries: [restore, replica] },
+      /set promoted to true/,
+    ],
+    'a promoted replica that nobody works on': [
+      'recoveries[1].promoted',
+      { ...restored, epoch: 4, recoveries: [restore, { ...replica, promoted: true }] },
+      /or remove promoted/,
+    ],
+    'a promotion of what stands alone': [
+      'recoveries[0].promoted',
+      { ...restored, epoch: 2, recoveries: [{ ...restore, promoted: true }] },
+      /stands alone/,
+    ],
+    'a point in time for a replica': [
+      'recoveries[1].pointInTime',
+      { ...restored, epoch: 3, recoveries: [restore, { ...replica, pointInTime: '2026-01-31T22:00:00Z' }] },
+      /follows its source/,
+    ],
+    'a server made at a lost site': [
+      'recoveries[1].site',
+      { ...restored, unreachable: 'prod', epoch: 3, recoveries: [restore, replica] },
+      /nothing can be made at prod/,
+    ],
+    'a replica of a server that is lost': [
+      'recoveries[0].method',
+      { ...restored, unreachable: 'prod', epoch: 2, recoveries: [{ ...restore, method: 'replica', promoted: true }] },
+      /restore its last backup/,
+    ],
+    'a return that leaves INTG’s rows behind': [
+      'database',
+      { epoch: 3, recoveries: [restore] },
+      /psql-moodtalk-intg-e2 would be left behind/,
+    ],
+  };
+  for (const [what, [key, config, why]] of Object.entries(refused)) {
+    it(`refuses ${what}`, () => {
+      const issues = validateSwitch(change(config)).filter((issue) => issue.key === key);
+      expect(issues, keys(config).join()).to.have.length.greaterThan(0);
+      expect(issues.map(({ fix }) => fix).join('\n')).to.match(why);
+    });
+  }
+
+  it('warns of a planned promotion whose source is lost', () => {
+    const standby: Recovery = { epoch: 2, site: 'intg', method: 'replica', from: 'psql-moodtalk-prod', promoted: true };
+    const lost = change({ ...restored, unreachable: 'prod', epoch: 3, recoveries: [standby] });
+    expect(cautions(lost)).to.have.length(1);
+    expect(cautions({ ...lost, recoveries: [{ ...standby, promotion: 'forced' }] })).to.deep.equal([]);
+  });
+
+  it('leaves exactly one server to write to, at a site that answers, whatever is allowed', () => {
+    const site = fc.constantFrom('prod' as const, 'intg' as const);
+    const choice = fc.constantFrom('prod' as const, 'restored' as const);
+    const recovery = fc.record(
+      {
+        site,
+        method: fc.constantFrom('geoRestore' as const, 'replica' as const),
+        from: fc.constantFrom(
+          'psql-moodtalk-prod',
+          'psql-moodtalk-intg-e1',
+          'psql-moodtalk-intg-e2',
+          'psql-moodtalk-prod-e2',
+        ),
+        promoted: fc.boolean(),
+      },
+      { requiredKeys: ['site', 'method', 'from'] },
+    );
+    const arbitrary = fc.record({
+      activeSite: site,
+      database: choice,
+      identity: choice,
+      epoch: fc.integer({ min: 1, max: 4 }),
+      unreachable: fc.constantFrom('none' as const, 'prod-cluster' as const, 'prod' as const, 'intg' as const),
+      recoveries: fc
+        .array(recovery, { maxLength: 3 })
+        .map((list) => list.map((one, index) => ({ epoch: index + 1, ...one }))),
+    });
+    let seen = 0;
+    fc.assert(
+      fc.property(arbitrary, (what) => {
+        const config: Switch = { ...home, ...what };
+        if (validateSwitch(config).length > 0) return;
+        seen += 1;
+        const writable = productionServers(config).filter((server) => server.database);
+        expect(writable).to.have.length(1);
+        expect(writable[0]?.streaming).to.equal(false);
+        expect(writable[0]?.site).not.to.equal(config.unreachable);
+        expect(config.unreachable.startsWith(config.activeSite)).to.equal(false);
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(seen, 'switches that are allowed').to.be.greaterThan(100);
+  });
+});
