@@ -17,7 +17,9 @@ async function main(argv: readonly string[]): Promise<void> {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (cause) {
     const fault = cause instanceof Error ? cause : new Error(String(cause));
-    process.stderr.write(`standby: ${program.opts<{ debug?: true }>().debug ? (fault.stack ?? fault.message) : fault.message}\n`);
+    process.stderr.write(
+      `standby: ${program.opts<{ debug?: true }>().debug ? (fault.stack ?? fault.message) : fault.message}\n`,
+    );
     process.exitCode = 1;
   }
 }

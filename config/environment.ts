@@ -1,7 +1,7 @@
 /** Configuration of a site: the stacks `prod` and `intg`. */
 import { z } from 'zod';
 import * as f from './fields';
-import type { Issue } from './issues';
+import type { Check, Issue } from './issues';
 import { pairOf } from './regions';
 
 export const environmentSchema = z.strictObject({
@@ -122,33 +122,41 @@ export const environmentSchema = z.strictObject({
 
 export type EnvironmentConfig = z.infer<typeof environmentSchema>;
 
-/** What no single value shows. Pure; called when each value is right by itself. */
-export function validateEnvironment(config: EnvironmentConfig): Issue[] {
-  const { region, backup, database, globalRegion } = config;
-  const issues = f.hostsOutside(config.zone, config.hosts);
-  if (backup.region === region) {
-    issues.push({
-      key: 'backup.region',
-      got: backup.region,
-      allowed: `a region other than ${region}, where the site is`,
-      fix: 'a backup must survive its site: choose another region of the EEA',
-    });
-  }
-  if (globalRegion === region) {
-    issues.push({
-      key: 'globalRegion',
-      got: globalRegion,
-      allowed: `a region other than ${region}, where the site is`,
-      fix: 'the internal zone must be changeable while the site is gone: choose another region of the EEA',
-    });
-  }
-  if (database.engine === 'postgresql' && database.geoRedundantBackup && !pairOf(region)) {
-    issues.push({
+/** What no single value shows. */
+export const environmentChecks: readonly Check<EnvironmentConfig>[] = [
+  { needs: ['zone', 'hosts'], find: ({ zone, hosts }) => f.hostsOutside(zone, hosts) },
+  {
+    needs: ['region', 'backup'],
+    find: ({ region, backup }) => elsewhere('backup.region', region, backup.region, 'a backup must survive its site'),
+  },
+  {
+    needs: ['region', 'globalRegion'],
+    find: ({ region, globalRegion }) =>
+      elsewhere('globalRegion', region, globalRegion, 'the internal zone must be changeable while the site is gone'),
+  },
+  { needs: ['region', 'database'], find: geoRedundancy },
+];
+
+const elsewhere = (key: string, siteRegion: string, got: string, why: string): Issue[] =>
+  got === siteRegion
+    ? [
+        {
+          key,
+          got,
+          allowed: `a region other than ${siteRegion}, where the site is`,
+          fix: `${why}: choose another region of the EEA`,
+        },
+      ]
+    : [];
+
+function geoRedundancy({ region, database }: EnvironmentConfig): Issue[] {
+  if (database.engine !== 'postgresql' || !database.geoRedundantBackup || pairOf(region)) return [];
+  return [
+    {
       key: 'database.geoRedundantBackup',
       got: true,
       allowed: `false in ${region}, which has no paired region`,
       fix: 'set it to false and keep a replica at the other site (recoveries with method replica), or choose a paired region',
-    });
-  }
-  return issues;
+    },
+  ];
 }

@@ -9,6 +9,12 @@ export interface Issue {
   readonly fix: string;
 }
 
+/** A rule about several values. It is asked only when each of those it needs is right by itself. Pure. */
+export interface Check<Config> {
+  readonly needs: readonly (keyof Config)[];
+  readonly find: (config: Config) => Issue[];
+}
+
 const shown = (issue: Issue): string => (issue.got === undefined ? 'is not set' : `is ${JSON.stringify(issue.got)}`);
 
 export const formatIssue = (issue: Issue): string =>

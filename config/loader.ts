@@ -1,9 +1,9 @@
 /** Reads a stack's configuration: plain values in, plain typed values out, everything that is wrong at once. Pure. */
 import { z } from 'zod';
-import { environmentSchema, validateEnvironment, type EnvironmentConfig } from './environment';
+import { environmentChecks, environmentSchema, type EnvironmentConfig } from './environment';
 import { failoverSchema, type FailoverConfig } from './failover';
 import { hostsOutside, sites, type FieldNote, type Site } from './fields';
-import { ConfigurationError, type Issue } from './issues';
+import { ConfigurationError, type Check, type Issue } from './issues';
 import { validateSwitch } from './switch';
 
 export const project = 'standby';
@@ -15,30 +15,50 @@ export type RawConfig = Readonly<Record<string, string | undefined>>;
 
 /** @throws ConfigurationError with every issue. */
 export function loadEnvironment(stack: Site, raw: RawConfig): EnvironmentConfig {
-  return load(stack, environmentSchema, raw, validateEnvironment);
+  return load(stack, environmentSchema, raw, environmentChecks);
 }
+
+const failoverChecks: readonly Check<FailoverConfig>[] = [
+  { needs: ['zone', 'hosts'], find: ({ zone, hosts }) => hostsOutside(zone, hosts) },
+  {
+    needs: ['company', 'activeSite', 'database', 'identity', 'epoch', 'unreachable', 'recoveries'],
+    find: validateSwitch,
+  },
+];
 
 /** @throws ConfigurationError with every issue, illegal combinations of the switch among them. */
 export function loadFailover(raw: RawConfig): FailoverConfig {
-  return load('failover', failoverSchema, raw, (config) => [
-    ...hostsOutside(config.zone, config.hosts),
-    ...validateSwitch(config),
-  ]);
+  return load('failover', failoverSchema, raw, failoverChecks);
 }
 
 function load<S extends z.ZodObject>(
   stack: StackName,
   schema: S,
   raw: RawConfig,
-  validate: (config: z.infer<S>) => Issue[],
+  checks: readonly Check<z.infer<S>>[],
 ): z.infer<S> {
   const values = read(schema, raw);
   const result = schema.safeParse(values);
-  const issues = result.success
-    ? validate(result.data)
-    : result.error.issues.flatMap((issue) => explain(schema, values, issue));
-  if (issues.length > 0) throw new ConfigurationError(stack, issues);
-  return result.data as z.infer<S>;
+  const wrong = result.error?.issues ?? [];
+  const right = rightOnes(schema, values);
+  const issues = [
+    ...wrong.flatMap((issue) => explain(schema, values, issue)),
+    ...checks
+      .filter(({ needs }) => needs.every((key) => right.has(key as string)))
+      .flatMap(({ find }) => find(Object.fromEntries(right) as z.infer<S>)),
+  ];
+  if (issues.length > 0 || !result.success) throw new ConfigurationError(stack, issues);
+  return result.data;
+}
+
+/** @returns the keys whose values are right by themselves, with what they stand for. */
+function rightOnes(schema: z.ZodObject, values: Readonly<Record<string, unknown>>): ReadonlyMap<string, unknown> {
+  return new Map(
+    Object.entries(schema.shape).flatMap(([key, own]): [string, unknown][] => {
+      const parsedValue = (own as z.ZodType).safeParse(values[key]);
+      return parsedValue.success ? [[key, parsedValue.data]] : [];
+    }),
+  );
 }
 
 /** Only the project's own keys; text stays text where the schema wants text, everything else is JSON. */

@@ -27,11 +27,14 @@ function siteOf(scope: Scope): { site: Site; how: 'site' | 'cluster' } {
 }
 
 function requireUp(): void {
-  if (!readEnvironment()) throw new SandboxError('SandboxDown', 'the sandbox is not up; start it with "standby sandbox up"');
+  if (!readEnvironment())
+    throw new SandboxError('SandboxDown', 'the sandbox is not up; start it with "standby sandbox up"');
 }
 
 export function addSandboxCommands(program: Command): void {
-  const sandbox = program.command('sandbox').description('the embedded cloud: both sites and the vendors, on this machine');
+  const sandbox = program
+    .command('sandbox')
+    .description('the embedded cloud: both sites and the vendors, on this machine');
 
   sandbox
     .command('up')
@@ -65,7 +68,9 @@ export function addSandboxCommands(program: Command): void {
       requireUp();
       const variables = { ...readEnvironment()?.people, STANDBY_PROJECT: folders.project };
       if (options.json) print(JSON.stringify(variables, undefined, 2));
-      else for (const [name, value] of Object.entries(variables)) print(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
+      else
+        for (const [name, value] of Object.entries(variables))
+          print(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
     });
 
   sandbox

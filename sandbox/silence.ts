@@ -20,7 +20,8 @@ export function silence(): Readonly<Record<Site, Silence>> {
   }
 }
 
-export const meansOfSilence = (): 'packet filter' | 'stopped processes' => (isRoot && hasNft() ? 'packet filter' : 'stopped processes');
+export const meansOfSilence = (): 'packet filter' | 'stopped processes' =>
+  isRoot && hasNft() ? 'packet filter' : 'stopped processes';
 
 function hasNft(): boolean {
   try {
@@ -37,7 +38,8 @@ export function setSilence(site: Site, how: Silence): void {
   if (meansOfSilence() === 'packet filter') applyFilter(state);
   else {
     freeze((record) => record.site === site, false);
-    if (how !== 'none') freeze((record) => record.site === site && (how === 'site' || record.scope === 'cluster'), true);
+    if (how !== 'none')
+      freeze((record) => record.site === site && (how === 'site' || record.scope === 'cluster'), true);
   }
   fs.mkdirSync(folders.run, { recursive: true });
   fs.writeFileSync(stateFile + '.new', JSON.stringify(state));

@@ -115,7 +115,9 @@ function checkDisk(): void {
 async function checkPorts(): Promise<void> {
   for (const [part, host, port] of addresses) {
     const taken = await new Promise<string | undefined>((resolve) => {
-      const server = net.createServer().once('error', (cause: NodeJS.ErrnoException) => resolve(cause.code ?? cause.message));
+      const server = net
+        .createServer()
+        .once('error', (cause: NodeJS.ErrnoException) => resolve(cause.code ?? cause.message));
       server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
     });
     if (taken) {

@@ -7,6 +7,8 @@ import { RecoveryServer } from '../components/database/recoveryServer';
 import { IdentityProvider } from '../components/identity/identityProvider';
 import { DatabaseAlerts } from '../components/monitoring/databaseAlerts';
 import type { FailoverConfig, Recovery } from '../config/failover';
+import { otherSite } from '../config/fields';
+import { pairOf } from '../config/regions';
 import { builtServer, lostSite, productionServers, type ServerPlan } from '../config/servers';
 import { recoveredIdentityProvider } from './names';
 import type { KnownSites } from './sites';
@@ -204,10 +206,30 @@ export function impossibleRecoveries(config: FailoverConfig, known: KnownSites):
   const engineless = engine === 'postgresql' || config.recoveries.length === 0;
   return [
     ...other,
+    ...misplaced(config, known),
     ...(engineless
       ? []
       : [
           `standby:recoveries has entries, but PROD's engine is ${engine}: its own failover group recovers it, remove them`,
         ]),
   ];
+}
+
+/** A geo-redundant backup is in the paired region and nowhere else. */
+function misplaced({ recoveries }: FailoverConfig, known: KnownSites): string[] {
+  const regions = { prod: known.prod.outputs.region, intg: known.intg.outputs.region };
+  if (regions.prod === regions.intg) {
+    return [
+      `both sites are in ${regions.prod}: what takes one of them takes both; move one to another region of the EEA`,
+    ];
+  }
+  return recoveries.flatMap(({ method, site }, index) => {
+    const source = regions[otherSite(site)];
+    const pair = pairOf(source) ?? 'nowhere';
+    return method === 'replica' || pair === regions[site]
+      ? []
+      : [
+          `standby:recoveries[${index}].method is geoRestore, but backups from ${source} are copied to ${pair}, not to ${regions[site]}: use method replica`,
+        ];
+  });
 }

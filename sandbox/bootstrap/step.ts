@@ -14,7 +14,7 @@ export interface Progress {
 }
 
 const firstMs = 2_000;
-const thenMs = 10_000;
+const thenMs = 15_000;
 
 export const secondsSince = (began: number) => `${((Date.now() - began) / 1000).toFixed(1)} s`;
 

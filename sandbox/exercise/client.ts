@@ -110,7 +110,11 @@ export class OutsideClient {
     const form = await this.follow(`https://id.${this.zone}/login`, jar);
     const action = /<form[^>]*action="([^"]+)"/.exec(await form.text())?.[1]?.replaceAll('&amp;', '&');
     if (!action) throw new Error(`no login form (status ${form.status})`);
-    const body = new URLSearchParams({ username: this.user.name, password: this.user.password, credentialId: '' }).toString();
+    const body = new URLSearchParams({
+      username: this.user.name,
+      password: this.user.password,
+      credentialId: '',
+    }).toString();
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     const back = await this.follow(action, jar, { method: 'POST', body, headers });
     await back.text();

@@ -73,11 +73,16 @@ function* chunks(lines: readonly string[]): Generator<string> {
 export async function backUp(resourceGroup: string, server: string, name: string): Promise<void> {
   const env = readEnvironment()?.people ?? {};
   const value = (key: string) => env[key] ?? '';
-  const credential = new ClientSecretCredential(value('ARM_TENANT_ID'), value('ARM_CLIENT_ID'), value('ARM_CLIENT_SECRET'), {
-    authorityHost: `https://${outside.login}:${ports.https}`,
-    disableInstanceDiscovery: true,
-    tlsOptions: { caCert: fs.readFileSync(authorityFile, 'utf8') },
-  } as never);
+  const credential = new ClientSecretCredential(
+    value('ARM_TENANT_ID'),
+    value('ARM_CLIENT_ID'),
+    value('ARM_CLIENT_SECRET'),
+    {
+      authorityHost: `https://${outside.login}:${ports.https}`,
+      disableInstanceDiscovery: true,
+      tlsOptions: { ca: fs.readFileSync(authorityFile, 'utf8') },
+    },
+  );
   const endpoint = `https://${outside.arm}:${ports.https}`;
   const client = new PostgreSQLManagementFlexibleServerClient(credential, value('ARM_SUBSCRIPTION_ID'), {
     endpoint,
@@ -88,7 +93,13 @@ export async function backUp(resourceGroup: string, server: string, name: string
 }
 
 /** Creates the user through the IDP's own administration interface, from outside. */
-export async function createUser(client: OutsideClient, zone: string, realm: string, admin: User, user: User): Promise<void> {
+export async function createUser(
+  client: OutsideClient,
+  zone: string,
+  realm: string,
+  admin: User,
+  user: User,
+): Promise<void> {
   const idp = `https://idp.${zone}`;
   const answer = await client.request(`${idp}/realms/master/protocol/openid-connect/token`, {
     method: 'POST',

@@ -75,8 +75,18 @@ class Exercise {
   async run(): Promise<void> {
     await this.setUp();
     try {
-      await this.branch('1a', 'prod-cluster', () => this.failover1a(), () => this.failback1a());
-      await this.branch('1b', 'prod', () => this.failover1b(), () => this.failback1b());
+      await this.branch(
+        '1a',
+        'prod-cluster',
+        () => this.failover1a(),
+        () => this.failback1a(),
+      );
+      await this.branch(
+        '1b',
+        'prod',
+        () => this.failover1b(),
+        () => this.failback1b(),
+      );
     } finally {
       await this.client.stop();
     }
@@ -89,7 +99,9 @@ class Exercise {
     await timeline.step('stacks', 'pulumi stack init', async () => {
       for (const stack of stacks) await pulumi.create(stack);
     });
-    await timeline.step('sites', 'pulumi up -s prod, -s intg', () => Promise.all([pulumi.up('prod'), pulumi.up('intg')]));
+    await timeline.step('sites', 'pulumi up -s prod, -s intg', () =>
+      Promise.all([pulumi.up('prod'), pulumi.up('intg')]),
+    );
     await timeline.step('failover', 'pulumi up -s failover', () => pulumi.up('failover'));
     this.prod = siteView('prod', await pulumi.outputs('prod'));
     const { zone, hosts } = failoverView(await pulumi.outputs('failover'));
@@ -121,7 +133,9 @@ class Exercise {
       setSilence('prod', scope === 'prod' ? 'site' : 'cluster'),
     );
     await timeline.step(`${branch}-failover`, `${branch}: configuration changed, pulumi up -s failover`, failover);
-    await timeline.step(`${branch}-verify`, 'the outside client sees INTG everywhere', () => this.seen('intg', outageAt));
+    await timeline.step(`${branch}-verify`, 'the outside client sees INTG everywhere', () =>
+      this.seen('intg', outageAt),
+    );
     const back = recovery(this.client.observations, this.client.targets, outageAt, 'intg');
     const lost = loss(this.client.acknowledged, await this.present(), outageAt);
     await this.checkData();
@@ -144,7 +158,8 @@ class Exercise {
     const onIntg = this.client.acknowledged.filter((row) => row.site === 'intg' && row.at >= outageAt);
     const homeLoss = loss(onIntg, await this.present(), Infinity);
     await this.checkData();
-    if (homeLoss.rowsLost) throw new Error(`failback of ${branch} lost ${homeLoss.rowsLost} rows that INTG had acknowledged; allowed: 0`);
+    if (homeLoss.rowsLost)
+      throw new Error(`failback of ${branch} lost ${homeLoss.rowsLost} rows that INTG had acknowledged; allowed: 0`);
     this.report(`${branch}: home again, ${onIntg.length} rows written on INTG, none of them lost`);
     await this.checkPreviews(`${branch}-failback`);
     this.result.branches.push({
@@ -218,7 +233,8 @@ class Exercise {
 
   private async checkData(): Promise<void> {
     const summary = (await this.client.get('api', '/flights/summary')) as { count: number };
-    if (summary.count !== this.rows) throw new Error(`the data set has ${summary.count} rows; loaded were ${this.rows}`);
+    if (summary.count !== this.rows)
+      throw new Error(`the data set has ${summary.count} rows; loaded were ${this.rows}`);
   }
 
   private async checkPreviews(after: string, which: readonly pulumi.Stack[] = stacks): Promise<void> {
@@ -244,6 +260,12 @@ function summarize(result: Result, report: Report): void {
         `rows lost ${branch.rowsLost} (stated: at most ${branch.statedWindowSeconds} s); failback lost ${branch.failback.rowsLost}`,
     );
   }
-  report(`setup ${result.setupSeconds.toFixed(1)} s, total ${result.totalSeconds.toFixed(1)} s, figures in out/exercise.json`);
-  report(result.failure ? `FAILED: ${result.failure}` : 'passed: every host came back, no row outside the stated window was lost, every preview is clean');
+  report(
+    `setup ${result.setupSeconds.toFixed(1)} s, total ${result.totalSeconds.toFixed(1)} s, figures in out/exercise.json`,
+  );
+  report(
+    result.failure
+      ? `FAILED: ${result.failure}`
+      : 'passed: every host came back, no row outside the stated window was lost, every preview is clean',
+  );
 }

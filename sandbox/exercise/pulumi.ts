@@ -22,8 +22,22 @@ const policies = [
  * @returns its standard output.
  * @throws SandboxError with the end of what it printed when it fails.
  */
-export async function pulumi(stack: Stack, command: readonly string[], options: readonly string[] = []): Promise<string> {
-  const args = ['--cwd', folders.project, '--non-interactive', '--color', 'never', ...command, '--stack', stack, ...options];
+export async function pulumi(
+  stack: Stack,
+  command: readonly string[],
+  options: readonly string[] = [],
+): Promise<string> {
+  const args = [
+    '--cwd',
+    folders.project,
+    '--non-interactive',
+    '--color',
+    'never',
+    ...command,
+    '--stack',
+    stack,
+    ...options,
+  ];
   try {
     const { stdout } = await run('pulumi', args, {
       env: { ...process.env, ...readEnvironment()?.people },
@@ -33,7 +47,11 @@ export async function pulumi(stack: Stack, command: readonly string[], options: 
   } catch (cause) {
     const { stdout, stderr } = cause as { stdout?: string; stderr?: string };
     const said = `${stdout ?? ''}\n${stderr ?? ''}`.trim().split('\n').slice(-25).join('\n  ');
-    throw new SandboxError('PulumiFailed', `pulumi ${command.join(' ')} --stack ${stack} failed:\n  ${said || String(cause)}`, { cause });
+    throw new SandboxError(
+      'PulumiFailed',
+      `pulumi ${command.join(' ')} --stack ${stack} failed:\n  ${said || String(cause)}`,
+      { cause },
+    );
   }
 }
 

@@ -13,7 +13,10 @@ export class Timeline {
   /** Runs one step; a fault ends the exercise at this step. A step of over two seconds says that it goes on. */
   async step<T>(id: string, what: string, act: () => Promise<T>): Promise<T> {
     const began = Date.now();
-    const still = setInterval(() => this.report(`         … ${what}: ${((Date.now() - began) / 1000).toFixed(0)} s`), 10_000);
+    const still = setInterval(
+      () => this.report(`         … ${what}: ${((Date.now() - began) / 1000).toFixed(0)} s`),
+      10_000,
+    );
     this.report(`${this.clock(began)}  ${what} …`);
     try {
       return await act();
@@ -35,7 +38,11 @@ export class Timeline {
 }
 
 /** Asks until the answer is yes. @throws Error naming what was awaited when the time is over. */
-export async function until(what: string, timeoutSeconds: number, ask: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  what: string,
+  timeoutSeconds: number,
+  ask: () => boolean | Promise<boolean>,
+): Promise<void> {
   const end = Date.now() + timeoutSeconds * 1000;
   while (!(await ask())) {
     if (Date.now() > end) throw new Error(`${what}: not within ${timeoutSeconds} s`);

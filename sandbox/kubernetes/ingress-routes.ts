@@ -93,12 +93,16 @@ export class Routes {
     if (service.spec?.type === 'ExternalName') {
       return [{ hosts: [service.spec.externalName ?? ''], port: number ?? port?.port ?? 80, external: true }];
     }
-    if (!port) return [];
+    return port ? this.endpoints(namespace, backend.name, port.name) : [];
+  }
+
+  /** Ready endpoints behind one port of a service. */
+  endpoints(namespace: string, service: string, portName: string | undefined): readonly Upstream[] {
     return [...this.slices.values()]
       .filter((slice) => slice.metadata?.namespace === namespace)
-      .filter((slice) => slice.metadata?.labels?.['kubernetes.io/service-name'] === backend.name)
+      .filter((slice) => slice.metadata?.labels?.['kubernetes.io/service-name'] === service)
       .flatMap((slice) => {
-        const target = slice.ports?.find((one) => (one.name ?? '') === (port.name ?? ''))?.port;
+        const target = slice.ports?.find((one) => (one.name ?? '') === (portName ?? ''))?.port;
         // A service without pods has a slice whose list is null, whatever the client's types say.
         const endpoints = (slice.endpoints as V1EndpointSlice['endpoints'] | null) ?? [];
         const ready = endpoints.filter((one) => one.conditions?.ready !== false);

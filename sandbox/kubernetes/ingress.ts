@@ -14,12 +14,12 @@ import { routeTo } from '../network/route';
 import { plan } from '../world';
 import { follow, isGone, keyOf, log, mergePatch, messageOf, type Cluster } from './cluster';
 import { IngressListener } from './ingress-listener';
+import { addressAnnotation, LoadBalancers } from './load-balancer';
 import { Routes } from './ingress-routes';
 
 const group = 'approuting.kubernetes.azure.com';
 const version = 'v1alpha1';
 const plural = 'nginxingresscontrollers';
-const addressAnnotation = 'service.beta.kubernetes.io/azure-load-balancer-ipv4';
 const retryMs = 1_000;
 
 interface NginxIngressController extends KubernetesObject {
@@ -156,6 +156,7 @@ const addressOf = (resource: NginxIngressController) => resource.spec.loadBalanc
 export async function serveIngress(cluster: Cluster): Promise<void> {
   const ingresses = new Ingresses(cluster);
   const { services, slices, ingresses: rules } = ingresses.routes;
+  const loadBalancers = new LoadBalancers(cluster, ingresses.routes);
   const keep = <T extends KubernetesObject>(map: Map<string, T>, object: T, gone: boolean) => {
     if (gone) map.delete(keyOf(object));
     else map.set(keyOf(object), object);
@@ -170,7 +171,10 @@ export async function serveIngress(cluster: Cluster): Promise<void> {
     cluster,
     '/api/v1/services',
     () => cluster.core.listServiceForAllNamespaces(),
-    (service, gone) => keep(services, service, gone),
+    async (service, gone) => {
+      keep(services, service, gone);
+      await loadBalancers.see(service, gone);
+    },
   );
   await follow<V1Ingress>(
     cluster,

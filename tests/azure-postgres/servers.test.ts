@@ -271,9 +271,14 @@ describe('azure: PostgreSQL flexible servers', function () {
       replica: { role: 'None', promoteMode, promoteOption: 'Planned' },
     });
     expect(await refusal(create('psql-sea-back', promotion('Switchover')))).to.equal('400 VirtualEndpointNotFound');
-    const rows = Array.from({ length: 20_000 }, (_, index) => `(${index + 1000})`).join(',');
-    await ask('psql-sea-intg', `INSERT INTO sentinel (n) VALUES ${rows}`, { database: 'sea' });
-    await create('psql-sea-back', promotion('Standalone'));
+    // The replica is behind when it is to be promoted.
+    const [receiver] = await ask('psql-sea-back', 'SELECT pid FROM pg_stat_wal_receiver');
+    process.kill(Number(receiver?.['pid']), 'SIGSTOP');
+    await ask('psql-sea-intg', 'INSERT INTO sentinel SELECT generate_series(1000, 20000)', { database: 'sea' });
+    const promoted = create('psql-sea-back', promotion('Standalone'));
+    await delay(1_000);
+    process.kill(Number(receiver?.['pid']), 'SIGCONT');
+    await promoted;
     expect(await numbers('psql-sea-back')).to.deep.equal(await numbers('psql-sea-intg'));
     await ask('psql-sea-back', 'INSERT INTO sentinel (n) VALUES (101)', { database: 'sea' });
     expect((await client.servers.get(group, 'psql-sea-back')).replicationRole).to.equal('None');

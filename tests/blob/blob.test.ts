@@ -10,9 +10,11 @@ import { expect } from 'chai';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
+import * as http from 'node:http';
 import * as path from 'node:path';
 import type { StorageAccount, StorageContainer } from '../../sandbox/azure/storage';
 import { isRetained } from '../../sandbox/blob/retention';
+import { authorization } from '../../sandbox/blob/shared-key';
 import { TestWorld } from '../cloudflare/part';
 
 const stateKey = randomBytes(64).toString('base64');
@@ -120,6 +122,28 @@ describe('blob', function () {
       expect(await outcome(hidden.getBlockBlobClient('x').upload('x', 1))).to.equal('400 InvalidResourceName');
       const open = service('stversions', accountKey).getContainerClient('open');
       expect(await outcome(open.create({ access: 'blob' }))).to.equal('409 PublicAccessNotPermitted');
+    });
+
+    it('takes URLs in the style of the real service', async () => {
+      const [host, url] = ['stversions.blob.core.windows.net', '/data/hosted%20blob'];
+      const headers: Record<string, string> = {
+        'x-ms-date': new Date().toUTCString(),
+        'x-ms-version': '2024-11-04',
+        'x-ms-blob-type': 'BlockBlob',
+        'content-length': '1',
+      };
+      const signed = authorization('PUT', headers, 'stversions', url, new URLSearchParams(), accountKey);
+      const options = { host: outside.blob, port: ports.blob, path: url, method: 'PUT', agent: false };
+      const status = await new Promise((resolve, reject) => {
+        const request = http.request({ ...options, headers: { ...headers, host, authorization: signed } });
+        request
+          .on('response', (answer) => resolve(answer.resume().statusCode))
+          .on('error', reject)
+          .end('x');
+      });
+      expect(status).to.equal(201);
+      const data = service('stversions', accountKey).getContainerClient('data');
+      expect(await data.getBlockBlobClient('hosted blob').exists()).to.equal(true);
     });
 
     it('passes a shared access signature on, and no more than it allows', async () => {

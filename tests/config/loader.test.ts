@@ -162,6 +162,12 @@ describe('configuration', () => {
     );
   });
 
+  it('reports what is wrong between values together with what is wrong in others', () => {
+    const hosts = { ...(planOf('failover')['hosts'] as Json), api: 'api.moodtalk.com' };
+    const found = failover({ hosts, release: 'latest', unreachable: 'prod-cluster' }).map(({ key }) => key);
+    expect(found).to.have.members(['hosts.api', 'release', 'activeSite']);
+  });
+
   it('is published as it is: run `npm run docs:configuration`', () => {
     for (const [file, content] of Object.entries(published())) expect(fs.readFileSync(file, 'utf8')).to.equal(content);
   });

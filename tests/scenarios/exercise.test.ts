@@ -35,28 +35,40 @@ describe('the exercise on the embedded sandbox', function () {
   let people: Record<string, string>;
 
   const pulumi = (stack: PulumiModule.Stack, args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-    command('pulumi', ['--cwd', people['STANDBY_PROJECT'] ?? '', '--non-interactive', '--color', 'never', ...args, '--stack', stack], {
-      ...people,
-      ...env,
-    });
+    command(
+      'pulumi',
+      ['--cwd', people['STANDBY_PROJECT'] ?? '', '--non-interactive', '--color', 'never', ...args, '--stack', stack],
+      {
+        ...people,
+        ...env,
+      },
+    );
   const failoverFile = () => path.join(people['STANDBY_PROJECT'] ?? '', 'Pulumi.failover.yaml');
 
   before(async () => {
     const outcome = await new Promise<number | null>((resolve) => {
-      spawn(process.execPath, [standby, 'exercise', '--keep'], { env: { ...process.env, ...world }, stdio: ['ignore', 'inherit', 'inherit'] }).on(
-        'exit',
-        resolve,
-      );
+      spawn(process.execPath, [standby, 'exercise', '--keep'], {
+        env: { ...process.env, ...world },
+        stdio: ['ignore', 'inherit', 'inherit'],
+      }).on('exit', resolve);
     });
     expect(outcome, 'exit code of the exercise').to.equal(0);
-    people = JSON.parse((await command(process.execPath, [standby, 'sandbox', 'env', '--json'], world)).output) as Record<string, string>;
+    people = JSON.parse(
+      (await command(process.execPath, [standby, 'sandbox', 'env', '--json'], world)).output,
+    ) as Record<string, string>;
   });
 
   after(() => command(process.execPath, [standby, 'sandbox', 'down'], world));
 
   it('writes figures that the outside client measured', () => {
     const result = JSON.parse(fs.readFileSync(path.join(repository, 'out', 'exercise.json'), 'utf8')) as {
-      branches: { branch: string; recoveryTimeSeconds: number; dataLossWindowSeconds: number; rowsLost: number; steps: unknown[] }[];
+      branches: {
+        branch: string;
+        recoveryTimeSeconds: number;
+        dataLossWindowSeconds: number;
+        rowsLost: number;
+        steps: unknown[];
+      }[];
       previewsClean: boolean;
     };
     expect(result.previewsClean).to.equal(true);
@@ -69,10 +81,16 @@ describe('the exercise on the embedded sandbox', function () {
   });
 
   it('keeps every secret out of the state, the logs and the report', async () => {
-    const secrets = JSON.parse((await pulumi('prod', ['stack', 'output', '--json', '--show-secrets'])).output) as object;
-    const passwords = [...JSON.stringify(secrets).matchAll(/"[^"]*(?:[pP]assword|[sS]ecret)[^"]*":"([^"]{12,})"/g)].map(([, value]) => value ?? '');
+    const secrets = JSON.parse(
+      (await pulumi('prod', ['stack', 'output', '--json', '--show-secrets'])).output,
+    ) as object;
+    const passwords = [...JSON.stringify(secrets).matchAll(/"[^"]*(?:[pP]assword|[sS]ecret)[^"]*":"([^"]{12,})"/g)].map(
+      ([, value]) => value ?? '',
+    );
     expect(passwords).to.have.length.greaterThan(1);
-    const exports = await Promise.all((['prod', 'intg', 'failover'] as const).map((stack) => pulumi(stack, ['stack', 'export'])));
+    const exports = await Promise.all(
+      (['prod', 'intg', 'failover'] as const).map((stack) => pulumi(stack, ['stack', 'export'])),
+    );
     const logs = path.join(people['STANDBY_HOME'] ?? '', 'run', 'logs');
     const texts = [
       ...exports.map(({ output }) => output),
@@ -93,10 +111,18 @@ describe('the exercise on the embedded sandbox', function () {
     const refusals: readonly Refusal[] = [
       { what: 'an active site that is none', set: { activeSite: 'staging' }, says: /activeSite.*staging.*prod.*intg/ },
       { what: 'an unknown key', set: { activeSites: 'intg' }, says: /activeSites/ },
-      { what: 'a database restored without a restore', set: { activeSite: 'prod', database: 'restored' }, says: /database.*restored/ },
+      {
+        what: 'a database restored without a restore',
+        set: { activeSite: 'prod', database: 'restored' },
+        says: /database.*restored/,
+      },
       { what: 'a release without a digest', set: { release: '1.4.2' }, says: /release.*1\.4\.2.*sha256/ },
       { what: 'a host outside the zone', set: { 'hosts[0]': 'admin.example.com' }, says: /hosts.*admin\.example\.com/ },
-      { what: 'a wrong passphrase', env: { PULUMI_CONFIG_PASSPHRASE: 'wrong', PULUMI_CONFIG_PASSPHRASE_FILE: '' }, says: /passphrase/ },
+      {
+        what: 'a wrong passphrase',
+        env: { PULUMI_CONFIG_PASSPHRASE: 'wrong', PULUMI_CONFIG_PASSPHRASE_FILE: '' },
+        says: /passphrase/,
+      },
     ];
 
     for (const { what, set, env, says } of refusals) {
@@ -104,7 +130,8 @@ describe('the exercise on the embedded sandbox', function () {
         const configuration = fs.readFileSync(failoverFile(), 'utf8');
         const before = (await pulumi('failover', ['stack', 'export'])).output;
         try {
-          for (const [key, value] of Object.entries(set ?? {})) await pulumi('failover', ['config', 'set', '--path', `standby:${key}`, value]);
+          for (const [key, value] of Object.entries(set ?? {}))
+            await pulumi('failover', ['config', 'set', '--path', `standby:${key}`, value]);
           const outcome = await pulumi('failover', ['up', '--yes', '--skip-preview'], env);
           expect(outcome.code).to.not.equal(0);
           expect(outcome.output).to.match(says);
@@ -112,7 +139,8 @@ describe('the exercise on the embedded sandbox', function () {
         } finally {
           fs.writeFileSync(failoverFile(), configuration);
         }
-        const resources = (text: string) => (JSON.parse(text) as { deployment: { resources: unknown } }).deployment.resources;
+        const resources = (text: string) =>
+          (JSON.parse(text) as { deployment: { resources: unknown } }).deployment.resources;
         expect(resources((await pulumi('failover', ['stack', 'export'])).output)).to.deep.equal(resources(before));
       });
     }

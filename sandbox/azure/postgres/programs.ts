@@ -1,5 +1,5 @@
 /** PostgreSQL's own programs: where they are, and how a short-lived one runs inside a site. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { readToolchain } from '../../bootstrap/toolchain';
@@ -53,6 +53,10 @@ export function minorVersion(): Promise<string> {
   return minor;
 }
 
+const children = new Set<ChildProcess>();
+// Nothing that the service began goes on without it.
+process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Killed after this. @default 120_000 */
@@ -80,11 +84,13 @@ export function run(
       ...(isRoot && site ? { gid: plan[site].gid } : {}),
       env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', ...options.env },
     });
+    children.add(child);
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.once('error', (cause) => reject(new Error(`can't start ${command}: ${cause.message}`, { cause })));
     child.once('close', (code, signal) => {
+      children.delete(child);
       if (code === 0) return resolve(output);
       const tail = output.trimEnd().split('\n').slice(-3).join(' | ');
       reject(new Error(`${path.basename(command)} ended with ${signal ?? code}: ${tail}`));
