@@ -95,7 +95,10 @@ class Exercise {
 
   private async setUp(): Promise<void> {
     const { timeline } = this;
-    await timeline.step('sandbox', 'sandbox up', () => startSandbox(this.report));
+    await timeline.step('sandbox', 'a fresh sandbox up', async () => {
+      await down(() => undefined);
+      await startSandbox(this.report);
+    });
     await timeline.step('stacks', 'pulumi stack init', async () => {
       for (const stack of stacks) await pulumi.create(stack);
     });

@@ -19,9 +19,10 @@ import (
 var nginxIngressController []byte
 
 const (
-	definitionPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nginxingresscontrollers.approuting.kubernetes.azure.com"
-	askAgain       = 25 * time.Millisecond
-	requestTimeout = 2 * time.Second
+	definitionPath  = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nginxingresscontrollers.approuting.kubernetes.azure.com"
+	controllersPath = "/apis/approuting.kubernetes.azure.com/v1alpha1/nginxingresscontrollers"
+	askAgain        = 25 * time.Millisecond
+	requestTimeout  = 2 * time.Second
 )
 
 type apiClient struct {
@@ -83,8 +84,13 @@ func prepareAPI(ctx context.Context, c *cluster, answers func()) error {
 	if status >= http.StatusBadRequest {
 		return fmt.Errorf("can't install the definition of NginxIngressController: HTTP %d %s", status, answer)
 	}
-	return until(ctx, func() bool { return established(api.do(ctx, http.MethodGet, definitionPath, nil)) })
+	return until(ctx, func() bool {
+		return established(api.do(ctx, http.MethodGet, definitionPath, nil)) && served(api.do(ctx, http.MethodGet, controllersPath, nil))
+	})
 }
+
+// served: a definition can be established a moment before its objects are served.
+func served(status int, _ []byte, err error) bool { return err == nil && status == http.StatusOK }
 
 func established(status int, answer []byte, err error) bool {
 	var definition struct {

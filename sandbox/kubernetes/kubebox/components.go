@@ -47,6 +47,7 @@ func runAPIServer(ctx context.Context, c *cluster, etcd string) error {
 		"--service-account-signing-key-file=" + key("service-accounts.key"),
 		"--service-cluster-ip-range=" + serviceRange,
 		"--authorization-mode=Node,RBAC", "--profiling=false", "--enable-priority-and-fairness=false",
+		"--feature-gates=WatchCacheInitializationPostStartHook=true",      // ready is who answers, not who asks to come again
 		"--max-requests-inflight=0", "--max-mutating-requests-inflight=0", // 0: no limit
 		"--shutdown-delay-duration=0s",
 	})
