@@ -118,19 +118,16 @@ describe('a cluster of the sandbox', function () {
   });
 
   it('stops the process before the pod disappears', async () => {
-    await world.apply(pod('brief', { containers: [container({ readinessProbe: readiness })] }));
-    await kubectl('wait', '--for=condition=Ready', 'pod/brief', '--timeout=10s');
+    const slow = `process.on('SIGTERM', () => setTimeout(() => process.exit(0), 1200)); setInterval(() => {}, 1e3); console.log('up')`;
+    await world.apply(pod('brief', { containers: [container({ command: ['node', '-e', slow] })] }));
+    await until('it runs', async () => (await kubectl('logs', 'brief').catch(() => '')).includes('up') || undefined);
+    await kubectl('delete', 'pod', 'brief', '--wait=false');
     expect(processes('/brief/')).to.have.length(1);
-    const deleted = kubectl('delete', 'pod', 'brief', '--wait=false');
-    const seen: number[] = [];
-    await deleted;
-    await until('the pod is gone', async () => {
-      const alive = processes('/brief/').length;
-      const there = (await kubectl('get', 'pod', 'brief', '--ignore-not-found', '-o', 'name')) !== '';
-      if (!there) seen.push(processes('/brief/').length);
-      return there || alive < 0 ? undefined : true;
+    const left = await until('the pod is gone', async () => {
+      const there = await kubectl('get', 'pod', 'brief', '--ignore-not-found', '-o', 'name');
+      return there ? undefined : processes('/brief/');
     });
-    expect(seen).to.deep.equal([0]);
+    expect(left).to.deep.equal([]);
   });
 
   it('kills what does not end within its grace', async () => {
@@ -193,6 +190,22 @@ describe('a cluster of the sandbox', function () {
     await kubectl('wait', '--for=condition=Complete', 'job/once', '--timeout=15s');
     expect(await kubectl('logs', 'job/once', '-c', 'init')).to.equal('first\n');
     expect(await kubectl('logs', 'job/once', '-c', 'main')).to.equal('second\n');
+  });
+
+  it('gives a Service of type LoadBalancer the public address that it asks for, and serves it there', async () => {
+    const address = world.plan.publicIp(2);
+    const annotations = { 'service.beta.kubernetes.io/azure-load-balancer-ipv4': address };
+    const balanced = named('Service', 'balanced', {
+      spec: { type: 'LoadBalancer', selector: { app: 'web' }, ports: [{ port: 80, targetPort: 'http' }] },
+    });
+    await world.apply({ ...balanced, metadata: { ...balanced.metadata, annotations } });
+    await kubectl('wait', `--for=jsonpath={.status.loadBalancer.ingress[0].ip}=${address}`, 'service/balanced');
+    const body = await until('an answer', async () => {
+      const answer = await request(`http://${address}:8080/`).catch(() => undefined);
+      return answer?.body.json() as Promise<Echo> | undefined;
+    });
+    expect(body.pod).to.match(/^web-/);
+    await kubectl('delete', 'service', 'balanced');
   });
 
   it('sends an ExternalName backend to its name, over TLS, with the host that the annotation says', async () => {
