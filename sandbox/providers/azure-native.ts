@@ -10,6 +10,7 @@ import {
   InitFailed,
   isUnknown,
   Secret,
+  text,
   unknown,
   type CheckCall,
   type Failure,
@@ -199,7 +200,7 @@ class AzureProvider implements Provider {
     signal: AbortSignal,
     there?: Properties,
   ): Promise<Properties> {
-    const headers = row.matches && there?.['etag'] ? { 'if-match': String(there['etag']) } : undefined;
+    const headers = row.matches && there?.['etag'] ? { 'if-match': text(there['etag']) } : undefined;
     try {
       await this.client.change('PUT', path, row.version, signal, body, headers);
     } catch (cause) {
@@ -232,7 +233,7 @@ class AzureProvider implements Provider {
     if (row.always) return this.reset(row, id, limit);
     const there = row.matches ? await this.find(row, id, limit) : {};
     if (!there) return;
-    const headers = row.matches ? { 'if-match': String(there['etag']) } : undefined;
+    const headers = row.matches ? { 'if-match': text(there['etag']) } : undefined;
     try {
       await this.client.change('DELETE', id, row.version, limit, undefined, headers);
     } catch (cause) {
@@ -287,7 +288,7 @@ function parametersIn(template: string, id: string): Properties {
 }
 
 function settingsOf(config: Properties): Settings {
-  const value = (key: string, variable: string) => String(config[key] ?? process.env[variable] ?? '');
+  const value = (key: string, variable: string) => text(config[key] ?? process.env[variable]);
   const required = (key: string, variable: string) => {
     const got = value(key, variable);
     if (!got) throw new Error(`azure-native: no ${key}; set ${variable} or azure-native:${key}`);

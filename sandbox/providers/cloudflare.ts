@@ -68,7 +68,7 @@ const rows: Readonly<Record<string, Row>> = {
     forcesNew: ['accountId', 'kind', 'phase', 'zoneId'],
     create: (client, body, options) => client.rulesets.create(body as never, options),
     get: (client, id, inputs, options) => client.rulesets.get(id, ownerOf(inputs) as never, options),
-    update: (client, id, body, options) => client.rulesets.update(id, body as never, options),
+    update: (client, id, body, options) => client.rulesets.update(id, body, options),
     delete: (client, id, inputs, options) => client.rulesets.delete(id, ownerOf(inputs) as never, options),
   },
 };
@@ -199,7 +199,7 @@ class CloudflareProvider implements Provider {
   private async zones(filter: Properties, signal: AbortSignal): Promise<Body[]> {
     const { maxItems, types: _, ...query } = filter;
     const zones: Body[] = [];
-    for await (const zone of this.client.zones.list(toWire(query) as never, { signal })) {
+    for await (const zone of this.client.zones.list(toWire(query), { signal })) {
       if (zones.length >= Number(maxItems ?? 1_000)) break;
       zones.push(fromWire(zone));
     }

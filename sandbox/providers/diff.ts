@@ -1,6 +1,6 @@
 /** The difference of two sets of inputs, path by path, and which of the changes need a new resource. */
 import { isDeepStrictEqual } from 'node:util';
-import { isRecord, isUnknown, type ChangeKind, type Diff, type Properties } from './plugin';
+import { isRecord, type ChangeKind, type Diff, type Properties } from './plugin';
 
 /** `a.b`, or `a["b.c"]` when the key is no plain word. */
 const child = (path: string, key: string) =>
@@ -12,7 +12,7 @@ const general = (path: string) => path.replaceAll(/\[\d+\]/g, '[]');
 export function compare(before: Properties, after: Properties): Map<string, ChangeKind> {
   const changes = new Map<string, ChangeKind>();
   const visit = (old: unknown, now: unknown, path: string): void => {
-    if (isDeepStrictEqual(old, now) && !isUnknown(now)) return;
+    if (isDeepStrictEqual(old, now)) return;
     if (now === undefined || now === null) {
       if (old !== undefined && old !== null) changes.set(path, 'delete');
     } else if (old === undefined || old === null) changes.set(path, 'add');
@@ -65,7 +65,9 @@ export function follow(inputs: Properties, before: Properties, now: Properties):
     if (isDeepStrictEqual(old, current)) return input;
     if (isRecord(input) && isRecord(old) && isRecord(current)) return follow(input, old, current);
     if (Array.isArray(input) && Array.isArray(old) && Array.isArray(current)) {
-      return current.map((item, i) => (i < input.length && i < old.length ? merge(input[i], old[i], item) : item));
+      return current.map((item: unknown, i): unknown =>
+        i < input.length && i < old.length ? merge(input[i], old[i], item) : item,
+      );
     }
     return current;
   };

@@ -9,6 +9,7 @@ import {
   InitFailed,
   isRecord,
   Secret,
+  text,
   unknown,
   type Call,
   type Plugin,
@@ -61,7 +62,7 @@ const managerOf = (urn: string) => `pulumi-kubernetes-${createHash('sha256').upd
 function manifestOf(inputs: Properties): Properties {
   if (inputs['kind'] !== 'Secret' || !isRecord(inputs['stringData'])) return inputs;
   const { stringData, ...rest } = inputs;
-  const encoded = Object.entries(stringData as Record<string, unknown>).map(([key, value]) => [
+  const encoded = Object.entries(stringData).map(([key, value]) => [
     key,
     Buffer.from(String(value)).toString('base64'),
   ]);
@@ -239,8 +240,7 @@ function configure(config: Properties): KubernetesProvider {
   if (typeof kubeconfig !== 'string' || kubeconfig === '') {
     throw new Error('kubernetes: no kubeconfig; give one to the provider (kubeconfig: its content or its path)');
   }
-  const on = (key: string, otherwise = false) =>
-    config[key] === undefined ? otherwise : String(config[key]) === 'true';
+  const on = (key: string, otherwise = false) => (config[key] === undefined ? otherwise : text(config[key]) === 'true');
   if (!on('enableServerSideApply', true))
     throw new Error('kubernetes: enableServerSideApply is false; the stand-in knows server-side apply alone');
   const options: Options = {

@@ -35,6 +35,10 @@ export class Secret {
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Secret);
 
+/** @returns a value as a person would write it in configuration: text, numbers and switches; nothing for all else. */
+export const text = (value: unknown): string =>
+  typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
+
 /** One resource as a call names it, and the means of the call. */
 export interface Target {
   readonly urn: string;

@@ -1,7 +1,7 @@
 /** Stand-in for the plugin `random`: what it makes lives in the state alone. All inputs force a new resource. */
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { diff } from './diff';
-import { Secret, unknown, type Failure, type Plugin, type Properties, type Provider, type State } from './plugin';
+import { Secret, text, unknown, type Failure, type Plugin, type Properties, type Provider, type State } from './plugin';
 
 const lower = 'abcdefghijklmnopqrstuvwxyz';
 const classes = { lower, upper: lower.toUpperCase(), numeric: '0123456789', special: '!@#$%&*()-_=+[]{}<>:?' } as const;
@@ -36,7 +36,7 @@ const charactersOf = (name: CharacterClass, inputs: Properties): string =>
 const enabled = (name: CharacterClass, inputs: Properties): boolean =>
   (inputs[name] ?? (name === 'numeric' ? inputs['number'] : undefined) ?? true) === true;
 
-function text(inputs: Properties): string {
+function characters(inputs: Properties): string {
   const required = classNames.flatMap((name) =>
     Array.from({ length: Number(inputs[minimumOf(name)] ?? 0) }, () => pick(charactersOf(name, inputs))),
   );
@@ -77,13 +77,13 @@ const kinds: Readonly<Record<string, Kind>> = {
   'random:index/randomPassword:RandomPassword': {
     ...textKind,
     outputs: ['result'],
-    make: (inputs) => ({ id: 'none', outputs: { result: new Secret(text(inputs)) } }),
+    make: (inputs) => ({ id: 'none', outputs: { result: new Secret(characters(inputs)) } }),
   },
   'random:index/randomString:RandomString': {
     ...textKind,
     outputs: ['result'],
     make: (inputs) => {
-      const result = text(inputs);
+      const result = characters(inputs);
       return { id: result, outputs: { result } };
     },
   },
@@ -93,7 +93,7 @@ const kinds: Readonly<Record<string, Kind>> = {
     outputs: ['b64Std', 'b64Url', 'dec', 'hex'],
     make: (inputs) => {
       const bytes = randomBytes(Number(inputs['byteLength']));
-      const prefix = String(inputs['prefix'] ?? '');
+      const prefix = text(inputs['prefix']);
       const encodings = {
         b64Std: bytes.toString('base64'),
         b64Url: bytes.toString('base64url'),

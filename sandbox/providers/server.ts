@@ -122,10 +122,7 @@ function diffResponse({ changes, deleteBeforeReplace }: Diff): pb.DiffResponse {
     // Each kind that replaces follows its plain one.
     response
       .getDetaileddiffMap()
-      .set(
-        path,
-        new PropertyDiff().setKind((kinds[kind] + (replace ? 1 : 0)) as pb.PropertyDiff.Kind).setInputdiff(true),
-      );
+      .set(path, new PropertyDiff().setKind(kinds[kind] + (replace ? 1 : 0)).setInputdiff(true));
   }
   return response;
 }
@@ -274,7 +271,8 @@ export async function listen(plugin: Plugin, port: number): Promise<{ port: numb
     name,
     serve(connections, handler as Handler<unknown, unknown>),
   ]);
-  server.addService(ResourceProviderService as never, { ...Object.fromEntries(entries), handshake });
+  const service = { ...Object.fromEntries(entries), handshake } as grpc.UntypedServiceImplementation;
+  server.addService(ResourceProviderService, service);
   const bound = await new Promise<number>((resolve, reject) =>
     server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (cause, actual) =>
       cause

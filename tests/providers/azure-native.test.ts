@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { Connection } from './client';
 import { Project } from './engine';
 import { World } from './world';
 
@@ -153,5 +154,23 @@ describe('providers: azure-native', function () {
     const refused = await project.up(taken).then(String, (cause: Error) => cause.message);
     expect(refused).to.include('cannot create already existing resource');
     expect((await project.destroy()).changes).to.deep.equal({ delete: 6 });
+  });
+
+  it('does not let a silent region hold up another one, and gives up when it is told to', async () => {
+    const connections = [0, 1].map(
+      () => new Connection(world.places.providers['azure-native'], 'azure-native:resources:ResourceGroup'),
+    );
+    const [silent, open] = connections as [Connection, Connection];
+    await Promise.all(connections.map((connection) => connection.configure({})));
+    world.silence({ prod: 'site', intg: 'none' });
+    const refused = silent
+      .create('a', { resourceGroupName: 'rg-silent', location: 'westeurope' })
+      .then(String, (cause: Error) => cause.message);
+    const { id } = await open.create('b', { resourceGroupName: 'rg-open', location: 'northeurope' });
+    expect(id).to.match(/\/rg-open$/);
+    await silent.cancel();
+    expect(await refused).to.include('the update was cancelled');
+    world.silence({ prod: 'none', intg: 'none' });
+    for (const connection of connections) connection.close();
   });
 });

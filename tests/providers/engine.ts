@@ -9,6 +9,12 @@ import { folders, repository } from '../../sandbox/world';
 
 const run = promisify(execFile);
 
+/** What is read of the engine's event log. */
+interface Event {
+  readonly summaryEvent?: { readonly resourceChanges: Readonly<Record<string, number>> };
+  readonly resourcePreEvent?: { readonly metadata: { readonly op: string; readonly urn: string } };
+}
+
 interface Result {
   /** How many resources were created, changed …: `{ create: 2, same: 1 }`. */
   readonly changes: Readonly<Record<string, number>>;
@@ -106,19 +112,15 @@ export class Project {
       .readFileSync(log, 'utf8')
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, any>);
-    const summary = events.find((event) => event['summaryEvent'])?.['summaryEvent'] as {
-      resourceChanges: Record<string, number>;
-    };
-    const steps = events.flatMap((event) =>
-      event['resourcePreEvent'] ? [event['resourcePreEvent'].metadata as { op: string; urn: string }] : [],
-    );
+      .map((line) => JSON.parse(line) as Event);
+    const summary = events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent;
+    const steps = events.flatMap(({ resourcePreEvent }) => (resourcePreEvent ? [resourcePreEvent.metadata] : []));
     const outputs =
       args[0] === 'up'
         ? (JSON.parse(await this.pulumi('stack', 'output', '--json', '--show-secrets')) as Result['outputs'])
         : {};
     return {
-      changes: summary.resourceChanges,
+      changes: summary?.resourceChanges ?? {},
       outputs,
       steps: steps.map(({ op, urn }) => ({ op, name: urn.split('::').at(-1) ?? '' })),
     };

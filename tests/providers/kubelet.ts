@@ -38,6 +38,13 @@ function podStatus(pod: Item): unknown {
   };
 }
 
+/** What the tests look at. */
+export interface Live {
+  readonly metadata: { readonly managedFields: readonly { readonly manager: string }[] };
+  readonly data?: unknown;
+  readonly items?: unknown;
+}
+
 export class Kubelet {
   private readonly stopped = new AbortController();
   private readonly cluster: Cluster;
@@ -89,8 +96,11 @@ export class Kubelet {
   }
 
   /** An object as the cluster has it, or undefined. */
-  async get(path: string): Promise<Record<string, any> | undefined> {
-    return this.cluster.request('GET', path, this.stopped.signal).catch(() => undefined);
+  async get(path: string): Promise<Live | undefined> {
+    return this.cluster.request('GET', path, this.stopped.signal).then(
+      (live) => live as unknown as Live,
+      () => undefined,
+    );
   }
 
   async stop(): Promise<void> {

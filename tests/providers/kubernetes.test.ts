@@ -79,7 +79,7 @@ describe('providers: kubernetes', function () {
     for (const secret of ['first-secret', Buffer.from('first-secret').toString('base64')])
       expect(state).to.not.include(secret);
     const owner = (await object('/apis/apps/v1/namespaces/trial/deployments/web')).map(
-      (live) => live?.['metadata'].managedFields[0].manager,
+      (live) => live?.metadata.managedFields[0]?.manager,
     );
     expect(new Set(owner)).to.have.property('size', 2); // one name for each resource
 
@@ -88,13 +88,13 @@ describe('providers: kubernetes', function () {
     // A new image and a new secret in place; a ConfigMap of a fixed name is deleted and made anew.
     const changed = await up({ image: 'two', secret: 'second', config: 'b' });
     expect(changed.changes).to.deep.equal({ same: 15, update: 4, replace: 2 });
-    expect((await object('/api/v1/namespaces/trial/configmaps/config')).map((live) => live?.['data'])).to.deep.equal([
+    expect((await object('/api/v1/namespaces/trial/configmaps/config')).map((live) => live?.data)).to.deep.equal([
       { value: 'b' },
       { value: 'b' },
     ]);
 
     await up({ image: 'two', secret: 'second', config: 'b', replicas: 0 });
-    expect((await object('/api/v1/namespaces/trial/pods')).map((list) => list?.['items'])).to.deep.equal([[], []]);
+    expect((await object('/api/v1/namespaces/trial/pods')).map((list) => list?.items)).to.deep.equal([[], []]);
 
     const refused = await up({ image: 'broken', secret: 'second', config: 'b' }).then(
       String,

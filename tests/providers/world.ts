@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import type { Silence } from '../../sandbox/silence';
 import type { Site } from '../../sandbox/world';
 import { folders, repository } from '../../sandbox/world';
 
@@ -16,13 +17,14 @@ interface Places {
   readonly kubernetes: Readonly<Record<Site, string>>;
   readonly authorityFile: string;
   readonly build: string;
+  readonly run: string;
 }
 
 const places = `
   const { outside, providerPorts, plan, folders } = require('./sandbox/world');
   const { authorityFile, createAuthority } = require('./sandbox/authority');
   const sites = (of) => Object.fromEntries(Object.keys(plan).map((site) => [site, of(site)]));
-  createAuthority().then(() => console.log(JSON.stringify({ outside, providers: providerPorts, authorityFile, build: folders.build,
+  createAuthority().then(() => console.log(JSON.stringify({ outside, providers: providerPorts, authorityFile, build: folders.build, run: folders.run,
     apiServers: sites((site) => plan[site].apiServer), kubernetes: sites(folders.kubernetes) })));
 `;
 
@@ -101,6 +103,11 @@ export class World {
         if (text.includes('"ready":true')) resolve();
       });
     });
+  }
+
+  /** Tells the services which site is silent; no packet filter is set. */
+  silence(how: Readonly<Record<Site, Silence>>): void {
+    fs.writeFileSync(path.join(this.places.run, 'silence.json'), JSON.stringify(how));
   }
 
   async stop(): Promise<void> {

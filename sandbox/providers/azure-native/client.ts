@@ -156,7 +156,9 @@ export class ArmClient {
       request.headers.set('content-type', 'application/json');
       request.body = JSON.stringify(body);
     }
-    const response = await pipeline.sendRequest(this.http, request);
+    const response = await pipeline.sendRequest(this.http, request).catch((cause: unknown) => {
+      throw signal.aborted ? new Error(`given up: ${reasonOf(signal.reason)}`, { cause }) : cause;
+    });
     const flatResponse = parse(response.bodyAsText);
     if (response.status >= 400) throw errorOf(response.status, flatResponse);
     return {
@@ -215,7 +217,7 @@ export class ArmClient {
     } catch (cause) {
       // What was deleted may take the address of its own operation along.
       if (method === 'DELETE' && cause instanceof ArmError && cause.status === 404) return;
-      throw new OperationFailed(signal.aborted ? `given up: ${reasonOf(signal.reason)}` : reasonOf(cause), { cause });
+      throw new OperationFailed(reasonOf(cause), { cause });
     }
   }
 

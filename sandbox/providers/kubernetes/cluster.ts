@@ -3,7 +3,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import * as fs from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { Agent, fetch } from 'undici';
-import { isRecord } from '../plugin';
+import { isRecord, text } from '../plugin';
 
 export interface KubeObject {
   readonly apiVersion: string;
@@ -118,7 +118,7 @@ export class Cluster {
         ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }),
       });
       const body = (await response.json()) as Record<string, unknown>;
-      if (!response.ok) throw new KubeError(response.status, String(body['message'] ?? `status ${response.status}`));
+      if (!response.ok) throw new KubeError(response.status, text(body['message']) || `status ${response.status}`);
       return body;
     } catch (cause) {
       if (cause instanceof KubeError || signal.aborted) throw cause;

@@ -1,0 +1,56 @@
+/** The engine's side of the provider protocol: one connection, as the engine opens one for each provider instance. */
+import * as grpc from '@grpc/grpc-js';
+import { ResourceProviderClient } from '@pulumi/pulumi/proto/provider_grpc_pb';
+import * as pb from '@pulumi/pulumi/proto/provider_pb';
+import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
+import { decode, encode } from '../../sandbox/providers/codec';
+import type { Properties } from '../../sandbox/providers/plugin';
+
+type Unary<Request, Response> = (
+  request: Request,
+  callback: (error: grpc.ServiceError | null, response: Response) => void,
+) => grpc.ClientUnaryCall;
+
+export class Connection {
+  private readonly client: ResourceProviderClient;
+
+  constructor(
+    port: number,
+    private readonly type: string,
+  ) {
+    // Without it, two clients of one process share a connection.
+    const options = { 'grpc.use_local_subchannel_pool': 1 };
+    this.client = new ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), options);
+  }
+
+  private call<Request, Response>(method: Unary<Request, Response>, request: Request): Promise<Response> {
+    return new Promise((resolve, reject) =>
+      method.call(this.client, request, (error, response) => (error ? reject(error) : resolve(response))),
+    );
+  }
+
+  async configure(config: Properties): Promise<void> {
+    await this.call<pb.ProviderHandshakeRequest, pb.ProviderHandshakeResponse>(
+      this.client.handshake,
+      new pb.ProviderHandshakeRequest(),
+    );
+    await this.call<pb.ConfigureRequest, pb.ConfigureResponse>(
+      this.client.configure,
+      new pb.ConfigureRequest().setArgs(encode(config)),
+    );
+  }
+
+  async create(name: string, inputs: Properties): Promise<{ id: string; outputs: Properties }> {
+    const request = new pb.CreateRequest()
+      .setUrn(`urn:pulumi:s::p::${this.type}::${name}`)
+      .setProperties(encode(inputs));
+    const response = await this.call<pb.CreateRequest, pb.CreateResponse>(this.client.create, request);
+    return { id: response.getId(), outputs: decode(response.getProperties()) };
+  }
+
+  async cancel(): Promise<void> {
+    await this.call<Empty, Empty>(this.client.cancel, new Empty());
+  }
+
+  close = () => this.client.close();
+}
