@@ -3,7 +3,17 @@ import * as fs from 'node:fs';
 import { silence } from '../../silence';
 import { geoReplicationSeconds, regionOf } from '../../world';
 import { ensureReceiver, flushToStore, localStore, removeRemains, stopReceiver, takeBase } from './backup';
-import { clear, createRoles, initialize, isUp, setPassword, sql, startCluster, stopCluster } from './cluster';
+import {
+  clear,
+  createRoles,
+  initialize,
+  isUp,
+  setPassword,
+  sql,
+  startCluster,
+  stopCluster,
+  walSegmentBytes,
+} from './cluster';
 import { listRecords, readRecord, serverFolder, writeRecord, type ServerRecord } from './record';
 import { createReplica, dropSlot, followSettings, promote, slotOf, slotPrefix } from './replica';
 import { recoveryFloor, restoreCluster } from './restore';
@@ -136,15 +146,24 @@ const retryMs = 10_000;
 const backing = new Set<string>();
 const failedAt = new Map<string, number>();
 
-/** Receiver running, a base backup of the last day there, what is too old pruned. One at a time for each server. */
+/** More log than this would make a restore slow: it is replayed on the newest base backup. */
+const mostLogBytes = 64 * 1024 * 1024;
+
+function isFresh(store: Store, now: number): boolean {
+  const newest = store.bases().findLast((base) => base.type === 'Full');
+  if (!newest || now - Date.parse(newest.completedAt) >= dayMs) return false;
+  const since = store.segments().filter((segment) => segment > newest.startSegment);
+  return since.length * walSegmentBytes < mostLogBytes;
+}
+
+/** Receiver running, a recent base backup there, what is too old pruned. One at a time for each server. */
 export async function keepBackedUp(record: ServerRecord, now = Date.now()): Promise<void> {
   if (backing.has(record.name) || now - (failedAt.get(record.name) ?? 0) < retryMs) return;
   backing.add(record.name);
   try {
     await ensureReceiver(record);
     const store = localStore(record);
-    const newest = store.bases().findLast((base) => base.type === 'Full');
-    if (newest && now - Date.parse(newest.completedAt) < dayMs) return;
+    if (isFresh(store, now)) return;
     await removeRemains(store);
     await takeBase(record, 'Full');
     await store.prune(record.retentionDays);

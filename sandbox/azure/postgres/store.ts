@@ -114,13 +114,15 @@ export class Store {
     if (!facts) return false;
     target.make();
     const now = new Date().toISOString();
-    const bases = this.bases();
+    if (!(await this.copyLog(target, goOn))) return false;
     const known = new Set(target.bases().map((base) => base.id));
-    for (const base of bases.filter(({ id }) => !known.has(id))) {
+    const news = this.bases().filter(({ id }) => !known.has(id));
+    for (const base of news) {
       if (!goOn() || !(await copyBase(this.baseFolder(base.id), target.baseFolder(base.id)))) return false;
     }
-    if (!(await this.copyLog(target, goOn))) return false;
-    for (const base of bases.filter(({ id }) => !known.has(id))) target.publish(base);
+    // The log that a base backup needs to its end may be newer than what was copied before it.
+    if (news.length > 0 && !(await this.copyLog(target, goOn))) return false;
+    for (const base of news) target.publish(base);
     target.writeFacts({ ...facts, replicatedAt: now });
     return true;
   }
