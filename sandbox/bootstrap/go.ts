@@ -14,10 +14,13 @@ export interface GoModule {
   readonly tags: string;
 }
 
+/** The compiler that collects its garbage less often needs a fifth less time, and more memory. */
+const garbageLimit = process.env['GOGC'] ?? '400';
+
 const options = (context: Context, module: GoModule): RunOptions => ({
   cwd: module.folder,
   signal: context.signal,
-  env: { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false' },
+  env: { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false', GOGC: garbageLimit },
 });
 
 /** @returns the path of `go`. @throws SandboxError with the line that says how to get it. */

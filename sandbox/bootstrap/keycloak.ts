@@ -58,7 +58,7 @@ async function prepareHome(context: Context, java: Tool): Promise<string> {
       },
     );
     place(folder, folders.keycloak);
-    return [folder, `${version} ${made ? 'fetched and built' : 'there'}`];
+    return [folder, `${version} ${made ? 'fetched and built' : 'found in the cache'}`];
   });
 }
 
@@ -87,7 +87,8 @@ export async function prepareKeycloak(
     place(path.join(folder, 'schema.sql'), schema);
     const archive = path.join(folder, 'classes.jsa');
     const fast = fs.existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : [];
-    const said = `${made ? 'made' : 'there'}: schema of an empty database${fast.length ? ', archive of loaded classes' : ''}`;
+    const what = `schema of an empty database${fast.length ? ' and archive of loaded classes' : ''}`;
+    const said = `${what} ${made ? 'made' : 'found in the cache'}`;
     return [{ home, version, options: [...fast, ...options], mainClass, schema }, said];
   });
 }

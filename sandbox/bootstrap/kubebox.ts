@@ -29,6 +29,6 @@ export function prepareKubebox(context: Context, free: Promise<unknown>): Promis
     });
     const file = path.join(folders.bin, 'kubebox');
     place(path.join(result, 'kubebox'), file);
-    return [{ path: file, version }, `Kubernetes ${version} ${made ? 'built' : 'there'}`];
+    return [{ path: file, version }, `Kubernetes ${version} ${made ? 'built' : 'found in the cache'}`];
   });
 }

@@ -5,11 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SandboxError } from '../error';
 import { asUser, isRoot, isRunning, logFile, start, stop } from '../process';
+import { folders } from '../world';
 import { run } from './run';
 import type { Context, Progress } from './step';
 
@@ -27,7 +27,8 @@ export interface Rehearsal {
 const prefix = 'bootstrap/';
 const names = { postgres: `${prefix}postgres`, keycloak: `${prefix}keycloak` };
 const host = '127.0.0.1';
-const startMs = 180_000;
+/** Ten times what an idle machine takes; another build may be running beside. */
+const startMs = 300_000;
 
 /** Rows that say which migrations were made. Every other table stays empty: no realm, no key, no user. */
 const migrationTables = ['databasechangelog', 'databasechangeloglock'];
@@ -37,7 +38,9 @@ export async function rehearse(rehearsal: Rehearsal): Promise<void> {
   // What a killed bootstrap left behind; also the end of what is started here, however this ends.
   const clear = () => stop((record) => record.name.startsWith(prefix));
   await clear();
-  const data = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-keycloak-'));
+  const data = path.join(folders.cache, 'rehearsal');
+  fs.rmSync(data, { recursive: true, force: true });
+  fs.mkdirSync(data, { mode: 0o700 });
   try {
     progress.at('starting a throw-away database');
     const database = await startPostgres(rehearsal, data);
@@ -92,7 +95,7 @@ async function startPostgres({ context: { signal }, postgresBin }: Rehearsal, da
   await start({
     name: names.postgres,
     command: path.join(postgresBin, 'postgres'),
-    args: ['-D', cluster, '-p', String(port), '-h', host, '-k', data, '-c', 'fsync=off'],
+    args: ['-D', cluster, '-p', String(port), '-h', host, '-c', 'unix_socket_directories=', '-c', 'fsync=off'],
     cwd: data,
     user: 'postgres',
   });
@@ -110,6 +113,7 @@ async function startKeycloak(
     name: names.keycloak,
     command: java,
     args: [
+      '-Xlog:cds*=off', // a line for each class that can't be archived
       `-XX:ArchiveClassesAtExit=${path.join(folder, 'classes.jsa')}`,
       ...options,
       mainClass,

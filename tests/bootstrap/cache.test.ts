@@ -12,7 +12,8 @@ const one = '1'.repeat(16);
 const two = '2'.repeat(16);
 const write = (content: string) => `fs.writeFileSync(folder + '/content', '${content}');`;
 
-describe('what the bootstrap makes', () => {
+describe('what the bootstrap makes', function () {
+  this.timeout(60_000);
   after(removeFolders);
   const cacheOf = (home: string) => fs.readdirSync(path.join(home, 'cache')).sort();
 
@@ -51,7 +52,8 @@ describe('what the bootstrap makes', () => {
   });
 });
 
-describe('the lock of the bootstrap', () => {
+describe('the lock of the bootstrap', function () {
+  this.timeout(60_000);
   after(killAll);
   const hold = `require('./bin/lock').lock('standby-test-lock', (pid) => console.log('waits for', pid))
     .then(() => { console.log('held'); setInterval(() => {}, 1000); });`;

@@ -26,7 +26,8 @@ function clone(npm = standIn): { where: string; run: () => ReturnType<typeof com
   return { where, run, installs };
 }
 
-describe('the npm dependencies of a fresh clone', () => {
+describe('the npm dependencies of a fresh clone', function () {
+  this.timeout(60_000);
   after(removeFolders);
 
   it('are installed once, by one of two that start at once', async () => {

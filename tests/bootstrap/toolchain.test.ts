@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { buildParts, readToolchain } from '../../sandbox/bootstrap';
 
-describe('the toolchain', () => {
+describe('the toolchain', function () {
+  this.timeout(60_000);
   it('leads to programs that are there, in the versions that it names', () => {
     const { pulumi, java, keycloak, kubebox, postgresBin, postgresVersion } = readToolchain();
     for (const file of [pulumi.path, java.path, kubebox.path]) fs.accessSync(file, fs.constants.X_OK);
