@@ -154,10 +154,8 @@ function signal(record: ProcessRecord, name: NodeJS.Signals): void {
 /** Stops processes and their groups: asked first, killed after `graceMs`. Those that are stopped by SIGSTOP are woken. */
 export async function stop(match: (record: ProcessRecord) => boolean, graceMs = 4_000): Promise<void> {
   const records = list().filter(match);
-  for (const record of records) {
-    signal(record, 'SIGTERM');
-    signal(record, 'SIGCONT');
-  }
+  for (const record of records) signal(record, 'SIGTERM');
+  freeze(match, false);
   const end = Date.now() + graceMs;
   while (records.some(alive) && Date.now() < end) await delay(20);
   for (const record of records) {

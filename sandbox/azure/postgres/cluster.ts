@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
 import { issue } from '../../authority';
-import { isRunning, running, start, stop } from '../../process';
+import { freeze, isRunning, running, start, stop } from '../../process';
 import { folders, ports } from '../../world';
 import { program, run } from './programs';
 import {
@@ -97,7 +97,7 @@ export async function stopCluster(record: ServerRecord, graceMs = 12_000): Promi
   const pid = running().find((process) => process.name === name)?.pid;
   if (pid !== undefined) {
     process.kill(pid, 'SIGINT');
-    process.kill(pid, 'SIGCONT');
+    freeze((process) => process.name === name, false);
     const end = Date.now() + graceMs;
     while (isRunning(name) && Date.now() < end) await delay(20);
   }
