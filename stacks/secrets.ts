@@ -13,7 +13,7 @@ export interface ClientSecrets {
 }
 
 const random = (name: string, length: number): pulumi.Output<string> =>
-  pulumi.secret(new RandomPassword(name, { length, special: false }, { additionalSecretOutputs: ['result'] }).result);
+  pulumi.secret(new RandomPassword(name, { length, special: false }).result);
 
 export function siteSecrets(name: string, config: EnvironmentConfig): ClientSecrets {
   const clients = Object.fromEntries(

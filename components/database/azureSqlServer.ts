@@ -19,7 +19,7 @@ export class AzureSqlServer extends pulumi.ComponentResource implements ManagedD
   constructor(name: string, args: DatabaseArgs, opts?: Options) {
     super('standby:database:AzureSqlServer', name, {}, opts);
     const password = administratorPassword(this, name);
-    const server = logicalServer(this, name, args, password.result);
+    const server = logicalServer(this, name, args, password);
     firewall(this, name, args, server);
     const databases = args.databases.map((database) => sqlDatabase(this, name, args, server, database));
     for (const [index, database] of databases.entries()) {
@@ -29,7 +29,7 @@ export class AzureSqlServer extends pulumi.ComponentResource implements ManagedD
     this.serverName = server.name;
     this.serverId = server.id;
     this.fqdn = server.fullyQualifiedDomainName;
-    this.password = pulumi.secret(password.result);
+    this.password = password;
     this.databaseIds = databases.map((database) => database.id);
     this.observedId = this.databaseIds[0] ?? server.id;
     this.registerOutputs({ serverName: this.serverName, serverId: this.serverId, fqdn: this.fqdn });

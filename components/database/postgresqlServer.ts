@@ -17,14 +17,14 @@ export class PostgresqlServer extends pulumi.ComponentResource implements Manage
   constructor(name: string, args: DatabaseArgs, opts?: Options) {
     super('standby:database:PostgresqlServer', name, {}, opts);
     const password = administratorPassword(this, name);
-    const server = managedServer(this, name, args, password.result);
+    const server = managedServer(this, name, args, password);
     const rules = firewall(this, name, args, server.name);
     databases(this, name, args, server.name, rules);
 
     this.serverName = server.name;
     this.serverId = server.id;
     this.fqdn = server.fullyQualifiedDomainName;
-    this.password = pulumi.secret(password.result);
+    this.password = password;
     this.observedId = server.id;
     this.registerOutputs({ serverName: this.serverName, serverId: this.serverId, fqdn: this.fqdn });
   }

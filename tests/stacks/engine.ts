@@ -18,6 +18,8 @@ export interface Registered {
   readonly retainOnDelete: boolean;
   readonly ignoreChanges: readonly string[];
   readonly custom: boolean;
+  /** Name of the resource that it belongs to. */
+  readonly parent: string;
   /** Paths of inputs that are secret. */
   readonly secrets: readonly string[];
 }
@@ -140,6 +142,7 @@ interface Request {
   getRetainondelete(): boolean;
   getIgnorechangesList(): string[];
   getCustom(): boolean;
+  getParent(): string;
 }
 type Register = (request: Request, callback: unknown) => Promise<void>;
 
@@ -155,20 +158,39 @@ async function quickly<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Runs a stack's program.
- * @param references - outputs of the stacks that it reads.
- * @throws what the program throws.
+ * Runs what makes resources, with mocks.
+ * @param references - outputs of the stacks that are read.
+ * @returns everything that was registered, when all of it is there.
+ * @throws what it throws.
  */
-export async function run(
+export async function record(
   stack: string,
   config: Config,
-  references: Readonly<Record<string, unknown>> = {},
+  references: Readonly<Record<string, unknown>>,
+  make: () => unknown,
 ): Promise<Run> {
   const recorder = new Recorder(references);
   const resources: Registered[] = [];
   await pulumi.runtime.setMocks(recorder, 'standby', stack, false, 'organization');
   pulumi.runtime.setAllConfig(raw(config));
-  const monitor = pulumi.runtime.getMonitor() as unknown as { registerResource: Register };
+  listen(pulumi.runtime.getMonitor() as unknown as { registerResource: Register }, resources);
+  const outputs = await quickly(async () => {
+    const made = await make();
+    const known: unknown = await new Promise((resolve) =>
+      (pulumi.output(made) as pulumi.Output<unknown>).apply(resolve),
+    );
+    await pulumi.runtime.disconnect();
+    return known;
+  });
+  return { resources, outputs: outputs as Json, calls: recorder.calls };
+}
+
+/** Runs a stack's program. */
+export const run = (stack: string, config: Config, references: Readonly<Record<string, unknown>> = {}): Promise<Run> =>
+  record(stack, config, references, program);
+
+/** The mocks are not told the options of a resource; the request has them. */
+function listen(monitor: { registerResource: Register }, resources: Registered[]): void {
   const register = monitor.registerResource.bind(monitor);
   monitor.registerResource = async (request, callback) => {
     const secrets: string[] = [];
@@ -183,18 +205,10 @@ export async function run(
       retainOnDelete: request.getRetainondelete(),
       ignoreChanges: request.getIgnorechangesList(),
       custom: request.getCustom(),
+      parent: request.getParent().split('::').at(-1) ?? '',
       secrets,
     });
   };
-  const known = await quickly(async () => {
-    const outputs = await program();
-    const all: unknown = await new Promise((resolve) =>
-      (pulumi.output(outputs) as pulumi.Output<unknown>).apply(resolve),
-    );
-    await pulumi.runtime.disconnect();
-    return all;
-  });
-  return { resources, outputs: known as Json, calls: recorder.calls };
 }
 
 export type Change = 'create' | 'update' | 'delete' | 'forget';
