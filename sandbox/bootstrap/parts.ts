@@ -17,9 +17,9 @@ const parts = {
 
 /** @returns the paths of the bundles. @throws Error that names the source and the line that can't be bundled. */
 export async function buildParts(): Promise<string[]> {
-  const sources = Object.entries(parts)
-    .map(([name, source]) => [name, path.join(repository, 'sandbox', source)] as const)
-    .filter(([, source]) => fs.existsSync(source));
+  const sources = Object.entries(parts).map(
+    ([name, source]) => [name, path.join(repository, 'sandbox', source)] as const,
+  );
   const unfinished = path.join(folders.build, `.${process.pid}`);
   await build({
     entryPoints: Object.fromEntries(sources),
