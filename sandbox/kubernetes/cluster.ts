@@ -69,6 +69,21 @@ export async function openCluster(site: Site): Promise<Cluster> {
   }
 }
 
+/** Asks until the API server has an answer: a cluster that is starting or was killed refuses some questions for a moment. */
+export async function patiently<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  for (let said = false; ; said = true) {
+    try {
+      return await ask();
+    } catch (cause) {
+      const code = codeOf(cause);
+      // Only these won't become right by waiting: the question itself is wrong, or not allowed.
+      if (typeof code === 'number' && code >= 400 && code < 500 && code !== 404 && code !== 429) throw cause;
+      if (!said) log(`${what}: ${messageOf(cause)}; asking again`);
+      await delay(retryMs);
+    }
+  }
+}
+
 /**
  * Follows all objects under `url` for as long as the process lives, through restarts of the API server.
  * `on` gets each object when it appears or changes, and once more when it is gone.

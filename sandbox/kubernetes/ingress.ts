@@ -12,7 +12,7 @@ import type {
 import { standpointIn } from '../network/standpoints';
 import { routeTo } from '../network/route';
 import { plan } from '../world';
-import { follow, isGone, keyOf, log, mergePatch, messageOf, type Cluster } from './cluster';
+import { follow, isGone, keyOf, log, mergePatch, messageOf, patiently, type Cluster } from './cluster';
 import { IngressListener } from './ingress-listener';
 import { addressAnnotation, LoadBalancers } from './load-balancer';
 import { Routes } from './ingress-routes';
@@ -190,7 +190,8 @@ export async function serveIngress(cluster: Cluster): Promise<void> {
       KubernetesListObject<NginxIngressController>
     >;
   // Those that are there already must listen again before the node calls itself ready.
-  await Promise.all((await controllers()).items.map((resource) => ingresses.controller(resource, false)));
+  const { items } = await patiently('list of ingress controllers', controllers);
+  await Promise.all(items.map((resource) => ingresses.controller(resource, false)));
   await follow(cluster, `/apis/${group}/${version}/${plural}`, controllers, (resource, gone) =>
     ingresses.controller(resource, gone),
   );

@@ -3,7 +3,7 @@
  * the cluster's ingress. STANDBY_SITE says which site.
  */
 import { sites, type Site } from '../world';
-import { log, messageOf, openCluster } from './cluster';
+import { log, messageOf, openCluster, patiently } from './cluster';
 import { serveIngress } from './ingress';
 import { serveKubelet } from './kubelet';
 import { registerNode } from './node';
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', end);
   process.once('SIGINT', end);
   await serveKubelet(cluster, pods);
-  await registerNode(cluster);
+  await patiently('registration of the node', () => registerNode(cluster));
   await pods.begin();
   await serveIngress(cluster);
   console.log(JSON.stringify({ ready: true, node: cluster.node, milliseconds: Date.now() - began }));

@@ -3,7 +3,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { PodAddresses } from './addresses';
-import { follow, isGone, log, type Cluster } from './cluster';
+import { follow, isGone, log, patiently, type Cluster } from './cluster';
 import { stopOthers } from './container-process';
 import { Pod, podsFolder, readRecord } from './pod';
 
@@ -25,7 +25,7 @@ export class Pods {
 
   /** Takes over what an earlier node agent left, ends what no pod claims, then follows the API. */
   async begin(): Promise<void> {
-    const { items } = await this.cluster.core.listPodForAllNamespaces();
+    const { items } = await patiently('list of pods', () => this.cluster.core.listPodForAllNamespaces());
     const mine = items.filter((pod) => pod.spec?.nodeName === this.cluster.node);
     const claimed = new Set(mine.map((pod) => pod.metadata?.uid ?? ''));
     const names = mine.map((pod) => `pod/${this.cluster.site}/${pod.metadata?.namespace}/${pod.metadata?.name}/`);
