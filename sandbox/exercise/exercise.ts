@@ -74,7 +74,9 @@ class Exercise {
 
   async run(): Promise<void> {
     await this.setUp();
+    this.client.start();
     try {
+      await this.steady();
       await this.branch(
         '1a',
         'prod-cluster',
@@ -117,7 +119,10 @@ class Exercise {
     await timeline.step('user', 'user created at the IDP', () =>
       createUser(this.client, zone, this.prod.identity.realm, this.prod.identity.admin, user),
     );
-    this.client.start();
+  }
+
+  private async steady(): Promise<void> {
+    const { timeline } = this;
     await timeline.step('steady', 'the outside client sees PROD everywhere', () => this.seen('prod', Date.now()));
     await this.checkPreviews('setup');
     this.result.setupSeconds = timeline.seconds;

@@ -8,8 +8,9 @@ export interface Recovery {
 }
 
 /**
- * A target is back with its first success after its first failure since the outage, if the answer comes from `site`
- * (or does not tell from where). A target that never failed counts 0 once it has answered from the expected site.
+ * A target is back with its first success after its first failure since the outage, if the answer comes from `site`.
+ * Where an answer does not tell its site (the identity provider's), a success after a failure counts; one that never failed
+ * was never gone: 0 seconds. So ask when the others are back.
  * @param outageAt milliseconds since the epoch.
  */
 export function recovery(
@@ -22,10 +23,9 @@ export function recovery(
     targets.map((target) => {
       const since = (observations.get(target) ?? []).filter((one) => one.at >= outageAt);
       const failed = since.findIndex((one) => !one.ok);
-      const back = since
-        .slice(Math.max(failed, 0))
-        .find((one) => one.ok && (one.site === site || (one.site === undefined && failed >= 0)));
-      return [target, back && (back.at - outageAt) / 1000] as const;
+      const back = since.slice(Math.max(failed, 0)).find((one) => one.ok && (one.site ?? site) === site);
+      const untold = back !== undefined && back.site === undefined && failed < 0;
+      return [target, back && (untold ? 0 : (back.at - outageAt) / 1000)] as const;
     }),
   );
   const times = Object.values(byTarget);

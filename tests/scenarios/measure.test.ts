@@ -20,8 +20,10 @@ describe('what the outside client measured', () => {
       expect(recovery(observations, ['api'], outageAt, 'intg').seconds).to.equal(undefined);
     });
 
-    it('does not take an answer without a site, before any failure, for a recovery', () => {
-      expect(recovery(seen({ at: 10_100, ok: true }), ['api'], outageAt, 'intg').seconds).to.equal(undefined);
+    it('takes an answer without a site for a recovery only after a failure; without one it was never gone', () => {
+      expect(recovery(seen({ at: 10_100, ok: true }), ['api'], outageAt, 'intg').seconds).to.equal(0);
+      const failedFirst = seen({ at: 10_100, ok: true }, down, { at: 13_000, ok: true });
+      expect(recovery(failedFirst, ['api'], outageAt, 'intg').seconds).to.equal(3);
     });
 
     it('is unknown while one target is missing', () => {
