@@ -167,11 +167,16 @@ export async function stop(match: (record: ProcessRecord) => boolean, graceMs = 
 
 /** Processes that a process started, and theirs, at whatever depth: PostgreSQL's leave its process group. */
 function descendants(pid: number): number[] {
-  const file = `/proc/${pid}/task/${pid}/children`;
-  const children = fs.existsSync(file)
-    ? fs.readFileSync(file, 'utf8').trim().split(' ').filter(Boolean).map(Number)
-    : [];
+  const children = childrenOf(pid).trim().split(' ').filter(Boolean).map(Number);
   return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+function childrenOf(pid: number): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  } catch {
+    return ''; // ended while we looked
+  }
 }
 
 /** Freezes or wakes processes: the way to silence a site for a user who may not set a packet filter. */
