@@ -60,6 +60,9 @@ const program = ({ tag, name }: Variant) => `
   const server = new sql.Server('sql', { resourceGroupName, serverName: 'sql-trial', administratorLogin: 'sa1', administratorLoginPassword: pulumi.secret('Pa55-word-of-trial'), version: '12.0', tags });
   new sql.Database('sqldb', { resourceGroupName, serverName: server.name, databaseName: 'db', collation: '${name === 'idp' ? 'SQL_Latin1_General_CP1_CI_AS' : 'Latin1_General_CI_AS'}', sku: { name: 'S0', tier: 'Standard' }, tags });
 
+  const partner = new sql.Server('partner', { resourceGroupName, serverName: 'sql-partner', location: 'westeurope', administratorLogin: 'sa1', administratorLoginPassword: pulumi.secret('Pa55-word-of-trial'), version: '12.0' });
+  new sql.FailoverGroup('failover', { resourceGroupName, serverName: server.name, failoverGroupName: 'fog-trial', partnerServers: [{ id: partner.id }],
+    readWriteEndpoint: { failoverPolicy: 'Manual' }, readOnlyEndpoint: { failoverPolicy: 'Disabled' }, tags });
   exports.autoName = auto.name;
   exports.address = address.ipAddress;
   exports.blob = account.primaryEndpoints.blob;
@@ -119,7 +122,7 @@ describe('providers: azure-native', function () {
 
   it('makes, keeps, changes, replaces and removes what a site is made of', async () => {
     const first = await project.up(program({ tag: 'a', name: 'idp' }));
-    expect(first.changes).to.deep.equal({ create: 25 });
+    expect(first.changes).to.deep.equal({ create: 27 });
     expect(first.outputs).to.include({ prefix: '10.1.0.0/22', rbac: true, who: world.env['ARM_SUBSCRIPTION_ID'] });
     expect(first.outputs['autoName']).to.match(/^auto[0-9a-f]{8}$/);
     expect(first.outputs['blob']).to.equal('https://trialbackup.blob.core.windows.net/');
@@ -128,18 +131,18 @@ describe('providers: azure-native', function () {
     const state = await project.state();
     for (const secret of ['Pa55-word-of-trial', String(first.outputs['keys'])]) expect(state).to.not.include(secret);
 
-    expect((await project.up(program({ tag: 'a', name: 'idp' }))).changes).to.deep.equal({ same: 25 });
+    expect((await project.up(program({ tag: 'a', name: 'idp' }))).changes).to.deep.equal({ same: 27 });
 
     const changed = await project.up(program({ tag: 'b', name: 'idp2' }));
-    expect(changed.changes).to.deep.equal({ same: 7, update: 16, replace: 2 });
+    expect(changed.changes).to.deep.equal({ same: 8, update: 17, replace: 2 });
     expect(changed.steps.filter(({ op }) => op === 'replace').map(({ name }) => name)).to.have.members([
       'record',
       'sqldb',
     ]);
     expect(changed.outputs['address']).to.equal(first.outputs['address']);
 
-    expect((await project.refresh()).changes).to.deep.equal({ same: 25 });
-    expect((await project.destroy()).changes).to.deep.equal({ delete: 25 });
+    expect((await project.refresh()).changes).to.deep.equal({ same: 27 });
+    expect((await project.destroy()).changes).to.deep.equal({ delete: 27 });
   });
 
   it('makes a database server and what belongs to it; a new login is a new server', async () => {

@@ -4,7 +4,8 @@ import * as path from 'node:path';
 import { fromBody, missing, preview, toBody } from '../../sandbox/providers/azure-native/convert';
 import { composite, propertiesOf } from '../../sandbox/providers/azure-native/models';
 import { functions, resources } from '../../sandbox/providers/azure-native/table';
-import { unknown } from '../../sandbox/providers/plugin';
+import { azureNative } from '../../sandbox/providers/azure-native';
+import { unknown, type Properties } from '../../sandbox/providers/plugin';
 import { repository } from '../../sandbox/world';
 
 const sdk = (key: string) => {
@@ -45,6 +46,46 @@ describe('providers: the table of azure-native', () => {
       for (const name of row.forcesNew ?? []) expect(inputs).to.include(name.split(/[.[]/)[0]);
     });
   }
+
+  it('takes a new resource for a new name, a new region and what the row says, and for nothing else', () => {
+    const provider = azureNative.configure({ subscriptionId: 's', tenantId: 't', clientId: 'c', clientSecret: 'x' });
+    for (const [key, row] of Object.entries(resources)) {
+      const given = parameters(row.path).filter((name) => name !== 'subscriptionId');
+      const paths = [...given, 'location', ...(row.forcesNew ?? [])].filter((path) => path?.includes('[]') === false);
+      for (const path of [...paths, 'tags'] as string[]) {
+        const at = (value: string) => path.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);
+        const [oldInputs, news] = [at('a'), at('b')] as [Properties, Properties];
+        const found = provider.diff({
+          urn: '',
+          type: `azure-native:${key}`,
+          name: '',
+          id: '',
+          oldInputs,
+          oldOutputs: {},
+          news,
+        });
+        const expected = [{ kind: 'update', replace: path !== 'tags' }];
+        expect([...found.changes.values()], `${key} ${path}`).to.deep.equal(expected);
+        expect(found.deleteBeforeReplace).to.equal(path !== 'tags');
+      }
+    }
+    const pool = (vmSize: string) => ({ agentPoolProfiles: [{ vmSize }] });
+    const target = { urn: '', type: 'azure-native:containerservice:ManagedCluster', name: '', id: '', oldOutputs: {} };
+    expect([...provider.diff({ ...target, oldInputs: pool('a'), news: pool('b') }).changes.values()]).to.deep.equal([
+      { kind: 'update', replace: true },
+    ]);
+    const region = { ...target, oldInputs: { location: 'West Europe' }, news: { location: 'westeurope' } };
+    expect(provider.diff(region).changes.size).to.equal(0);
+    // What the service chose and the program now says is no new resource.
+    const said = {
+      ...target,
+      type: 'azure-native:dbforpostgresql:Server',
+      oldInputs: {},
+      oldOutputs: { availabilityZone: '1' },
+      news: { availabilityZone: '1' },
+    };
+    expect([...provider.diff(said).changes.values()]).to.deep.equal([{ kind: 'add', replace: false }]);
+  });
 
   for (const [key, row] of Object.entries(functions)) {
     it(`${key} has the api-version and the arguments of the official SDK`, () => {

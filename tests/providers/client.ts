@@ -6,10 +6,7 @@ import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
 import { decode, encode } from '../../sandbox/providers/codec';
 import type { Properties } from '../../sandbox/providers/plugin';
 
-type Unary<Request, Response> = (
-  request: Request,
-  callback: (error: grpc.ServiceError | null, response: Response) => void,
-) => grpc.ClientUnaryCall;
+type Done<Response> = (error: grpc.ServiceError | null, response: Response) => void;
 
 export class Connection {
   private readonly client: ResourceProviderClient;
@@ -23,33 +20,23 @@ export class Connection {
     this.client = new ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), options);
   }
 
-  private call<Request, Response>(method: Unary<Request, Response>, request: Request): Promise<Response> {
-    return new Promise((resolve, reject) =>
-      method.call(this.client, request, (error, response) => (error ? reject(error) : resolve(response))),
-    );
-  }
+  private call = <Response>(send: (done: Done<Response>) => void): Promise<Response> =>
+    new Promise((resolve, reject) => send((error, response) => (error ? reject(error) : resolve(response))));
 
   async configure(config: Properties): Promise<void> {
-    await this.call<pb.ProviderHandshakeRequest, pb.ProviderHandshakeResponse>(
-      this.client.handshake,
-      new pb.ProviderHandshakeRequest(),
-    );
-    await this.call<pb.ConfigureRequest, pb.ConfigureResponse>(
-      this.client.configure,
-      new pb.ConfigureRequest().setArgs(encode(config)),
-    );
+    await this.call<unknown>((done) => this.client.handshake(new pb.ProviderHandshakeRequest(), done));
+    await this.call<unknown>((done) => this.client.configure(new pb.ConfigureRequest().setArgs(encode(config)), done));
   }
 
   async create(name: string, inputs: Properties): Promise<{ id: string; outputs: Properties }> {
-    const request = new pb.CreateRequest()
-      .setUrn(`urn:pulumi:s::p::${this.type}::${name}`)
-      .setProperties(encode(inputs));
-    const response = await this.call<pb.CreateRequest, pb.CreateResponse>(this.client.create, request);
+    const urn = `urn:pulumi:s::p::${this.type}::${name}`;
+    const request = new pb.CreateRequest().setUrn(urn).setProperties(encode(inputs));
+    const response = await this.call<pb.CreateResponse>((done) => this.client.create(request, done));
     return { id: response.getId(), outputs: decode(response.getProperties()) };
   }
 
   async cancel(): Promise<void> {
-    await this.call<Empty, Empty>(this.client.cancel, new Empty());
+    await this.call<unknown>((done) => this.client.cancel(new Empty(), done));
   }
 
   close = () => this.client.close();
