@@ -45,14 +45,20 @@ export async function pulumi(
     });
     return stdout;
   } catch (cause) {
-    const { stdout, stderr } = cause as { stdout?: string; stderr?: string };
-    const said = `${stdout ?? ''}\n${stderr ?? ''}`.trim().split('\n').slice(-25).join('\n  ');
+    const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
+    const said = diagnosis(`${stdout}\n${stderr}`);
     throw new SandboxError(
       'PulumiFailed',
       `pulumi ${command.join(' ')} --stack ${stack} failed:\n  ${said || String(cause)}`,
       { cause },
     );
   }
+}
+
+/** @returns what the engine says of the fault, without the progress before and the outputs after it. */
+function diagnosis(text: string): string {
+  const section = /^Diagnostics:\n([\s\S]*?)(?=^(?:Outputs|Resources|Policies|Duration):|(?![\s\S]))/m.exec(text)?.[1];
+  return (section ?? text).trim().split('\n').slice(-40).join('\n  ');
 }
 
 export const create = async (stack: Stack): Promise<unknown> =>

@@ -14,6 +14,7 @@ import { Status } from '@pulumi/pulumi/proto/status_pb';
 import { Any } from 'google-protobuf/google/protobuf/any_pb';
 import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
 import { decode, encode } from './codec';
+import { diff } from './diff';
 import { InitFailed, type Call, type CheckCall, type Diff, type Plugin, type Provider, type Target } from './plugin';
 
 interface Connection {
@@ -145,11 +146,11 @@ const handlers = (plugin: Plugin) => ({
     pb.CheckRequest,
     pb.CheckResponse
   >,
-  // A changed endpoint or credential changes no resource.
-  diffConfig: (() => new pb.DiffResponse().setChanges(pb.DiffResponse.DiffChanges.DIFF_NONE)) satisfies Handler<
-    pb.DiffRequest,
-    pb.DiffResponse
-  >,
+  // A changed credential replaces no resource, but the engine must configure the provider anew; another cluster is another one.
+  diffConfig: ((request) =>
+    diffResponse(
+      diff(decode(request.getOldInputs()), decode(request.getNews()), (path) => path === 'clusterIdentifier'),
+    )) satisfies Handler<pb.DiffRequest, pb.DiffResponse>,
   configure: ((request, connection) => {
     connection.provider = plugin.configure(decode(request.getArgs()));
     return new pb.ConfigureResponse().setSupportspreview(true).setSupportsAutonamingConfiguration(true);
