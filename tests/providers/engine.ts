@@ -18,7 +18,6 @@ interface Event {
 interface Result {
   /** How many resources were created, changed …: `{ create: 2, same: 1 }`. */
   readonly changes: Readonly<Record<string, number>>;
-  readonly outputs: Readonly<Record<string, unknown>>;
   /** Type and operation of each step, in order. */
   readonly steps: readonly { readonly op: string; readonly name: string }[];
 }
@@ -90,7 +89,7 @@ export class Project {
     }
   }
 
-  /** @param program - the body of a module; what it puts on `exports` are the stack's outputs. */
+  /** @param program - the body of a module. */
   async up(program: string, ...args: string[]): Promise<Result> {
     fs.writeFileSync(path.join(this.folder, 'index.js'), program);
     return this.watched('up', '--yes', '--skip-preview', ...args);
@@ -115,16 +114,23 @@ export class Project {
       .map((line) => JSON.parse(line) as Event);
     const summary = events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent;
     const steps = events.flatMap(({ resourcePreEvent }) => (resourcePreEvent ? [resourcePreEvent.metadata] : []));
-    const outputs =
-      args[0] === 'up'
-        ? (JSON.parse(await this.pulumi('stack', 'output', '--json', '--show-secrets')) as Result['outputs'])
-        : {};
     return {
       changes: summary?.resourceChanges ?? {},
-      outputs,
       steps: steps.map(({ op, urn }) => ({ op, name: urn.split('::').at(-1) ?? '' })),
     };
   }
+
+  /** The stack's outputs, secrets in clear text. */
+  async outputs(): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.pulumi('stack', 'output', '--json', '--show-secrets')) as Record<string, unknown>;
+  }
+
+  /** @returns what the engine says when it refuses. */
+  refusal = (program: string) =>
+    this.up(program).then(
+      ({ changes }) => `nothing was refused: ${JSON.stringify(changes)}`,
+      (cause: Error) => cause.message,
+    );
 
   /** The state as it is stored: secrets encrypted. */
   state = () => this.pulumi('stack', 'export');

@@ -46,7 +46,7 @@ const program = (kubeconfigs: Readonly<Record<string, string>>, { image, replica
 
 describe('providers: kubernetes', function () {
   this.timeout(240_000);
-  const world = new World(63);
+  const world = new World(223);
   const kubelets: Kubelet[] = [];
   let project: Project;
   let kubeconfigs: Record<string, string>;
@@ -67,10 +67,10 @@ describe('providers: kubernetes', function () {
   });
 
   it('keeps two clusters in one program: made, untouched, changed, scaled to zero, refused, removed', async () => {
-    const first = await up({});
-    expect(first.changes).to.deep.equal({ create: 21 });
+    expect((await up({})).changes).to.deep.equal({ create: 21 });
+    const outputs = await project.outputs();
     const [prod, intg] = ['prod', 'intg'].map(
-      (site) => first.outputs[site] as { ready: number; secret: string; data: Record<string, string> },
+      (site) => outputs[site] as { ready: number; secret: string; data: Record<string, string> },
     );
     expect([prod?.ready, intg?.ready]).to.deep.equal([2, 2]);
     expect(prod?.secret).to.match(/^prod-secret-[0-9a-f]{8}$/);
@@ -96,9 +96,8 @@ describe('providers: kubernetes', function () {
     await up({ image: 'two', secret: 'second', config: 'b', replicas: 0 });
     expect((await object('/api/v1/namespaces/trial/pods')).map((list) => list?.items)).to.deep.equal([[], []]);
 
-    const refused = await up({ image: 'broken', secret: 'second', config: 'b' }).then(
-      String,
-      (cause: Error) => cause.message,
+    const refused = await project.refusal(
+      program(kubeconfigs, { ...base, ...{ image: 'broken', secret: 'second', config: 'b' } }),
     );
     expect(refused).to.match(/Pod web-\w+-\w+: container web: \[ImagePullBackOff\] no such image/);
     expect(refused).to.include('[ProgressDeadlineExceeded]');
