@@ -1,7 +1,8 @@
 /**
  * The policies on a file, for a pipeline:
  *   node policies/check.js FILE [--profile NAME | --settings FILE] [--list-data]
- * FILE is what `pulumi stack export` or `pulumi preview --json` printed.
+ * FILE is what `pulumi stack export` or `pulumi preview --json` printed; `-` reads it from a pipe, so that an export with
+ * `--show-secrets` need not be written anywhere.
  * Exit code: 0 all is as it must be, 1 something mandatory is violated, 2 bad input.
  */
 import * as path from 'node:path';

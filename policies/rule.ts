@@ -89,6 +89,13 @@ function keysOf(path: string): readonly string[] {
   return keys;
 }
 
+/** A secret as an export with --show-secrets writes it. @throws UnknownValue for one that is still encrypted. */
+function decrypted(secret: object, path: string): unknown {
+  const plaintext = (secret as Props)['plaintext'];
+  if (typeof plaintext !== 'string') throw new UnknownValue(path);
+  return JSON.parse(plaintext);
+}
+
 /**
  * @param path property names joined by dots.
  * @returns the value, `undefined` when it or anything on the way to it is not set.
@@ -101,7 +108,7 @@ export function read(props: unknown, path: string): unknown {
     value = (value as Props)[key];
     if (typeof value === 'string') {
       if (value.length === 36 && unknownValues.has(value)) throw new UnknownValue(path);
-    } else if (typeof value === 'object' && value !== null && secretSignature in value) throw new UnknownValue(path);
+    } else if (typeof value === 'object' && value !== null && secretSignature in value) value = decrypted(value, path);
   }
   return value ?? undefined;
 }

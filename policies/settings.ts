@@ -65,7 +65,7 @@ export function parseSettings(given: unknown, source = 'policy settings'): Setti
 /** @throws PolicyInputError when the file can't be read or is no JSON. */
 export function readJson(file: string): unknown {
   try {
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
+    return JSON.parse(fs.readFileSync(file === '-' ? 0 : file, 'utf8'));
   } catch (cause) {
     throw new PolicyInputError(`${file}: ${(cause as Error).message.split('\n')[0]}`, { cause });
   }

@@ -80,7 +80,10 @@ function* judge(rule: Rule, resource: Resource, settings: Props, stack: Stack): 
     if (!isUnknownValue(error)) throw error;
     // In a state nothing is "not known yet": what can't be read is encrypted, and not green.
     const property = error instanceof UnknownValue ? error.property : 'a value';
-    yield finding(`${resource.name} (${resource.type}): ${property} is encrypted in this state, so it can't be judged`);
+    yield finding(
+      `${resource.name} (${resource.type}): ${property} is encrypted in this state, so it can't be judged; ` +
+        'pipe it instead: pulumi stack export --show-secrets | node policies/check.js -',
+    );
   }
 }
 

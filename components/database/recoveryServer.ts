@@ -73,6 +73,8 @@ function recovered(args: RecoveryServerArgs) {
     sku: { name: args.sku, tier: args.tier },
     storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
     network: { publicNetworkAccess: 'Enabled' },
+    // The vendor does not tell how a server was made; policies and people must know.
+    tags: { 'standby-method': args.method },
   };
   if (args.method === 'geoRestore') {
     return {

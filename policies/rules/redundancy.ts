@@ -11,17 +11,20 @@ const standard =
 const region = (resource: Resource) => readLower(resource.props, 'location').replaceAll(' ', '');
 const replicatingRoles = ['asyncreplica', 'geoasyncreplica'];
 
+/** The vendor forgets how a server was made: what a stack validation sees of it is the answer, so the server carries a tag. */
+const madeAsReplica = ({ props }: Resource) =>
+  readLower(props, 'createMode') === 'replica' || readLower(props, 'tags.standby-method') === 'replica';
+
 /** A promoted replica is a server of its own: it was created as a replica, but follows nobody any more. */
 function isPromoted(server: Resource): boolean {
-  if (readLower(server.props, 'createMode') !== 'replica') return false;
+  if (!madeAsReplica(server)) return false;
   const role = readLower(server.props, 'replicationRole');
   const asked = readLower(server.props, 'replica.role');
   return role === 'primary' || role === 'none' || asked === 'primary' || asked === 'none';
 }
 const isReplica = (server: Resource) =>
   !isPromoted(server) &&
-  (readLower(server.props, 'createMode') === 'replica' ||
-    replicatingRoles.includes(readLower(server.props, 'replicationRole')));
+  (madeAsReplica(server) || replicatingRoles.includes(readLower(server.props, 'replicationRole')));
 
 const hasGeoBackup = (server: Resource) => readLower(server.props, 'backup.geoRedundantBackup') === 'enabled';
 const hasReplicaElsewhere = (server: Resource, stack: Stack) =>

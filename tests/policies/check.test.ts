@@ -110,6 +110,15 @@ describe('a check of a file', () => {
     expect(findings.map(({ message }) => message).join()).to.include('backup.backupRetentionDays is encrypted');
   });
 
+  it('judges a secret that the export shows', () => {
+    const shown = (days: number) => ({
+      '4dabf18193072939515e22adb298388d': '1b47061264138c4ac30d75fd1eb44270',
+      plaintext: JSON.stringify(days),
+    });
+    expect(checkState(exported('prod', [server(shown(35))]), parseSettings({})).passed).to.equal(true);
+    expect(checkState(exported('prod', [server(shown(6))]), parseSettings({})).passed).to.equal(false);
+  });
+
   it('leaves out what waits for its deletion, and what is only read', () => {
     const state = exported('prod', [server(7)]);
     const marked = (mark: object) => ({

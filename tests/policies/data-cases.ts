@@ -130,6 +130,10 @@ export const dataCases: readonly Case[] = [
       },
     },
     violations: {
+      'a promoted replica, by what the vendor answers': {
+        given: [server({}, { location: 'westeurope', replicationRole: 'None', tags: { 'standby-method': 'replica' } })],
+        says: ['reprotect'],
+      },
       'a promoted replica alone': { given: [replica({ replica: { role: 'None' } })], says: ['reprotect', 'replica'] },
     },
   },
