@@ -133,7 +133,7 @@ async function checkPorts(): Promise<void> {
 function writeProject(): void {
   fs.mkdirSync(folders.project, { recursive: true });
   const original = fs.readFileSync(path.join(repository, 'Pulumi.yaml'), 'utf8');
-  const main = stringify({ main: path.join(repository, 'stacks', 'index.ts') });
+  const main = stringify({ main: path.join(repository, 'stacks', 'main.js') });
   fs.writeFileSync(path.join(folders.project, 'Pulumi.yaml'), original.replace(/^main:.*$/m, main.trim()));
   for (const stack of ['prod', 'intg', 'failover']) {
     fs.copyFileSync(path.join(repository, `Pulumi.${stack}.yaml`), path.join(folders.project, `Pulumi.${stack}.yaml`));
