@@ -119,13 +119,16 @@ function readerGrant(config: FailoverConfig, known: KnownSites, work: Work): Rea
   });
 }
 
-/** Public and internal names, when the platform is ready where they will lead. */
+/**
+ * Names, when the platform is ready where they will lead. The internal ones first: a reverse proxy that people reach before it
+ * knows the way would keep the old one for as long as a resolver may.
+ */
 function names(config: FailoverConfig, known: KnownSites, work: Work, dependsOn: pulumi.Resource[]): void {
   const { ingressAddress } = known[config.activeSite].outputs.network;
-  for (const site of sites) {
+  const internal = sites.map((site) => {
     const { globalResourceGroup, internalZone } = known[site].outputs;
     const other = otherSite(site);
-    new InternalRecords(
+    return new InternalRecords(
       `internal-${site}`,
       {
         resourceGroupName: globalResourceGroup,
@@ -140,11 +143,11 @@ function names(config: FailoverConfig, known: KnownSites, work: Work, dependsOn:
       },
       { dependsOn },
     );
-  }
+  });
   new PublicRecords(
     'public',
     { provider: cloudflareZone(config.zone), hosts: config.hosts, address: ingressAddress },
-    { dependsOn },
+    { dependsOn: internal },
   );
 }
 
