@@ -104,12 +104,21 @@ function recoveryIssues(config: Switch, recovery: Recovery, index: number): Issu
   const at = `recoveries[${index}]`;
   const previous = config.recoveries[index - 1];
   const issues: Issue[] = [];
-  if (previous && recovery.epoch <= previous.epoch) {
+  if (previous && recovery.epoch < previous.epoch) {
     issues.push({
       key: `${at}.epoch`,
       got: recovery.epoch,
-      allowed: `more than ${previous.epoch}, the epoch of the entry before it`,
-      fix: 'each recovery has an epoch of its own, oldest first: add new entries at the end, with the current epoch',
+      allowed: `at least ${previous.epoch}, the epoch of the entry before it`,
+      fix: 'oldest first: add new entries at the end, with the current epoch',
+    });
+  }
+  const { site, epoch } = recovery;
+  if (config.recoveries.findIndex((other) => other.site === site && other.epoch === epoch) < index) {
+    issues.push({
+      key: `${at}.epoch`,
+      got: epoch,
+      allowed: `an epoch in which nothing else was made at ${site}`,
+      fix: 'site and epoch are the name of the server: raise epoch, and use it here',
     });
   }
   if (recovery.epoch > config.epoch) {
@@ -189,7 +198,7 @@ function reachIssues(config: Switch, recovery: Recovery, at: string): Issue[] {
         key: `${at}.site`,
         got: recovery.site,
         allowed: `${other}, while unreachable is ${lost}`,
-        fix: `nothing can be made at ${lost} now: remove the entry until ${lost} answers`,
+        fix: `nothing can be made at ${lost} now: if it is there already, raise epoch; else remove the entry until ${lost} answers`,
       },
     ];
   }

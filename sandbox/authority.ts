@@ -22,13 +22,13 @@ export interface Certificate {
 }
 
 const pem = async (key: webcrypto.CryptoKey) =>
-  x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key as never), 'PRIVATE KEY') + '\n';
+  x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY') + '\n';
 const serial = () =>
   Buffer.from(webcrypto.getRandomValues(new Uint8Array(15)))
     .toString('hex')
     .replace(/^[89a-f]/, '1');
 const generate = () =>
-  webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>;
+  webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 
 /** Creates the authority once for a run; later calls find it. */
 export async function createAuthority(): Promise<void> {
@@ -45,7 +45,7 @@ export async function createAuthority(): Promise<void> {
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey as never),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   fs.writeFileSync(authorityKeyFile, await pem(keys.privateKey), { mode: 0o600 });

@@ -9,6 +9,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { ReaderGrant } from '../components/access/readerGrant';
 import { databaseEngines } from '../components/database/engines';
 import { cloudflareZone } from '../components/dns/cloudflare';
+import type { DnsProvider } from '../components/dns/provider';
 import { InternalRecords } from '../components/dns/internalRecords';
 import { PublicRecords } from '../components/dns/publicRecords';
 import { PlatformSite } from '../components/workload/platformSite';
@@ -33,6 +34,7 @@ export async function failover(config: FailoverConfig): Promise<FailoverOutputs>
   const misfits = [...hostMismatches(known, config.hosts), ...impossibleRecoveries(config, known)];
   if (misfits.length > 0) throw new pulumi.RunError(`nothing was touched:\n  ${misfits.join('\n  ')}`);
   for (const caution of cautions(config)) void pulumi.log.warn(caution);
+  const zone = await cloudflareZone(config.zone);
 
   const servers = placeServers(config, known);
   const work = workOf(servers);
@@ -41,7 +43,7 @@ export async function failover(config: FailoverConfig): Promise<FailoverOutputs>
   const { open, serving } = makeServers(config, known, servers, left);
   const grant = readerGrant(config, known, work);
   const ready = platform(config, known, work, config.activeSite, providers, [...open, grant]);
-  names(config, known, work, [...ready, ...serving]);
+  names(config, known, work, zone, [...ready, ...serving]);
   return outputs(config, known, servers, work);
 }
 
@@ -123,7 +125,13 @@ function readerGrant(config: FailoverConfig, known: KnownSites, work: Work): Rea
  * Names, when the platform is ready where they will lead. The internal ones first: a reverse proxy that people reach before it
  * knows the way would keep the old one for as long as a resolver may.
  */
-function names(config: FailoverConfig, known: KnownSites, work: Work, dependsOn: pulumi.Resource[]): void {
+function names(
+  config: FailoverConfig,
+  known: KnownSites,
+  work: Work,
+  zone: DnsProvider,
+  dependsOn: pulumi.Resource[],
+): void {
   const { ingressAddress } = known[config.activeSite].outputs.network;
   const internal = sites.map((site) => {
     const { globalResourceGroup, internalZone } = known[site].outputs;
@@ -146,7 +154,7 @@ function names(config: FailoverConfig, known: KnownSites, work: Work, dependsOn:
   });
   new PublicRecords(
     'public',
-    { provider: cloudflareZone(config.zone), hosts: config.hosts, address: ingressAddress },
+    { provider: zone, hosts: config.hosts, address: ingressAddress },
     { dependsOn: internal },
   );
 }

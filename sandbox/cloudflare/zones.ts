@@ -42,12 +42,18 @@ export function makeZone(name: string, account: Account, status: Zone['status'])
 
 const readZone = { permission: 'Zone', level: 'Read', on: 'zone' } as const;
 
+const zonePermissions = [
+  ['DNS', 'dns_records'],
+  ['Zone', 'zone'],
+  ['Zone WAF', 'waf'],
+] as const;
+
 /** The answer tells what the token may do in the zone, and the parts that are the same for every zone. */
 function wire(zone: Zone, { token, account }: Call) {
-  const permissions = (['DNS', 'Zone', 'Zone WAF'] as const).flatMap((permission) =>
+  const permissions = zonePermissions.flatMap(([permission, word]) =>
     (['Read', 'Write'] as const)
       .filter((level) => allows(token, { permission, level, on: 'zone' }, zone.id, account.id))
-      .map((level) => `#${permission.toLowerCase().replace(' ', '_')}:${level === 'Read' ? 'read' : 'edit'}`),
+      .map((level) => `#${word}:${level === 'Read' ? 'read' : 'edit'}`),
   );
   const meta = { step: 2, custom_certificate_quota: 0, page_rule_quota: 3, phishing_detected: false };
   const owner = { id: null, type: 'user', email: null };

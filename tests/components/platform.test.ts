@@ -58,7 +58,8 @@ describe('cluster', () => {
 describe('dns', () => {
   it('PublicRecords: one proxied record per host, all to one address', async () => {
     const resources = await made(
-      () => new PublicRecords('public', { provider: cloudflareZone('moodtalk.ch'), hosts, address: '203.0.10.2' }),
+      async () =>
+        new PublicRecords('public', { provider: await cloudflareZone('moodtalk.ch'), hosts, address: '203.0.10.2' }),
     );
     const records = resources.filter(({ type }) => type === 'cloudflare:index/dnsRecord:DnsRecord');
     expect(records.map(({ inputs }) => inputs['name'])).to.have.members(Object.values(hosts));

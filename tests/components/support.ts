@@ -4,7 +4,11 @@ import { record, type Registered } from '../stacks/engine';
 
 /** @returns what `make` registers, each with its inputs and options. */
 export const made = async (make: () => unknown): Promise<readonly Registered[]> =>
-  (await record('prod', {}, {}, () => void make())).resources;
+  (
+    await record('prod', {}, {}, async () => {
+      await make();
+    })
+  ).resources;
 
 export function one(resources: readonly Registered[], type: string, name: string): Registered {
   const found = resources.find((resource) => resource.type === type && resource.name === name);

@@ -25,6 +25,7 @@ describe('the switch', () => {
       epoch: 2,
       recoveries: [restore],
     },
+    'a return prepared in the same epoch': { ...restored, epoch: 2, recoveries: [restore, { ...replica, epoch: 2 }] },
     'a return prepared': { ...restored, epoch: 3, recoveries: [restore, replica] },
     'home on the replica': { epoch: 4, recoveries: [restore, { ...replica, promoted: true }] },
     '1a on the replica': {
@@ -72,9 +73,14 @@ describe('the switch', () => {
       { activeSite: 'intg', database: 'restored', unreachable: 'prod', epoch: 2, recoveries: [restore] },
       /set it to restored/,
     ],
+    'two servers of one name': [
+      'recoveries[1].epoch',
+      { ...restored, epoch: 2, recoveries: [restore, restore] },
+      /raise epoch/,
+    ],
     'epochs that do not ascend': [
       'recoveries[1].epoch',
-      { ...restored, epoch: 3, recoveries: [restore, { ...replica, epoch: 2 }] },
+      { ...restored, epoch: 3, recoveries: [restore, { ...replica, epoch: 1 }] },
       /oldest first/,
     ],
     'a recovery from the future': [

@@ -6,8 +6,10 @@ import { expect } from 'chai';
 import { execFile, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
+import * as os from 'node:os';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
+import { Agent, fetch } from 'undici';
 import type * as PulumiModule from '../../sandbox/exercise/pulumi';
 
 const repository = path.resolve(__dirname, '..', '..');
@@ -80,6 +82,13 @@ describe('the exercise on the embedded sandbox', function () {
     expect(result.branches[0]).to.include({ rowsLost: 0, dataLossWindowSeconds: 0 });
   });
 
+  it('takes at most 6 GiB for everything', async () => {
+    const { output } = await command(process.execPath, [standby, 'sandbox', 'status', '--json'], world);
+    const status = JSON.parse(output) as { up: boolean; memory: number };
+    expect(status.up).to.equal(true);
+    expect(status.memory).to.be.within(500, 6 * 1024);
+  });
+
   it('keeps every secret out of the state, the logs and the report', async () => {
     const secrets = JSON.parse(
       (await pulumi('prod', ['stack', 'output', '--json', '--show-secrets'])).output,
@@ -105,9 +114,32 @@ describe('the exercise on the embedded sandbox', function () {
     interface Refusal {
       readonly what: string;
       readonly set?: Readonly<Record<string, string>>;
+      /** Token for Cloudflare, put into the configuration. */
+      readonly token?: () => Promise<string>;
       readonly env?: Readonly<Record<string, string>>;
       readonly says: RegExp;
     }
+
+    /** A token that may read zones and nothing else, made as an operator makes one. */
+    async function readingToken(): Promise<string> {
+      const dispatcher = new Agent({ connect: { ca: fs.readFileSync(people['SSL_CERT_FILE'] ?? '', 'utf8') } });
+      const call = async (route: string, body?: object) => {
+        const response = await fetch(`${people['CLOUDFLARE_BASE_URL']}${route}`, {
+          dispatcher,
+          method: body ? 'POST' : 'GET',
+          headers: { authorization: `Bearer ${people['CLOUDFLARE_API_TOKEN']}`, 'content-type': 'application/json' },
+          ...(body ? { body: JSON.stringify(body) } : {}),
+        });
+        return ((await response.json()) as { result: unknown }).result;
+      };
+      const groups = (await call('/user/tokens/permission_groups')) as { id: string; name: string }[];
+      const group = groups.find(({ name }) => name === 'Zone Read');
+      const resources = { 'com.cloudflare.api.account.zone.*': '*' };
+      const policies = [{ effect: 'allow', resources, permission_groups: [{ id: group?.id }] }];
+      const { value } = (await call('/user/tokens', { name: 'reads zones', policies })) as { value: string };
+      return value;
+    }
+
     const refusals: readonly Refusal[] = [
       { what: 'an active site that is none', set: { activeSite: 'staging' }, says: /activeSite.*staging.*prod.*intg/ },
       { what: 'an unknown key', set: { activeSites: 'intg' }, says: /activeSites/ },
@@ -117,7 +149,22 @@ describe('the exercise on the embedded sandbox', function () {
         says: /database.*restored/,
       },
       { what: 'a release without a digest', set: { release: '1.4.2' }, says: /release.*1\.4\.2.*sha256/ },
-      { what: 'a host outside the zone', set: { 'hosts[0]': 'admin.example.com' }, says: /hosts.*admin\.example\.com/ },
+      {
+        what: 'a host outside the zone',
+        set: { 'hosts.admin': 'admin.example.com' },
+        says: /hosts\.admin.*admin\.example\.com/,
+      },
+      {
+        what: 'a token that may not edit DNS',
+        token: readingToken,
+        says: /CLOUDFLARE_API_TOKEN may #zone:read .*needed is #dns_records:edit/,
+      },
+      {
+        what: 'a token that Cloudflare does not know',
+        token: () => Promise.resolve('x'.repeat(40)),
+        says: /zone moodtalk\.ch can't be read at Cloudflare/,
+      },
+      { what: 'no token', token: () => Promise.resolve(''), says: /no API token; set CLOUDFLARE_API_TOKEN/ },
       {
         what: 'a wrong passphrase',
         env: { PULUMI_CONFIG_PASSPHRASE: 'wrong', PULUMI_CONFIG_PASSPHRASE_FILE: '' },
@@ -125,13 +172,15 @@ describe('the exercise on the embedded sandbox', function () {
       },
     ];
 
-    for (const { what, set, env, says } of refusals) {
+    for (const { what, set, token, env, says } of refusals) {
       it(what, async () => {
         const configuration = fs.readFileSync(failoverFile(), 'utf8');
         const before = (await pulumi('failover', ['stack', 'export'])).output;
         try {
           for (const [key, value] of Object.entries(set ?? {}))
             await pulumi('failover', ['config', 'set', '--path', `standby:${key}`, value]);
+          if (token)
+            await pulumi('failover', ['config', 'set', '--secret', 'cloudflare:apiToken', '--', await token()]);
           const outcome = await pulumi('failover', ['up', '--yes', '--skip-preview'], env);
           expect(outcome.code).to.not.equal(0);
           expect(outcome.output).to.match(says);
@@ -165,6 +214,25 @@ describe('the exercise on the embedded sandbox', function () {
         expect(outcome.output).to.match(/^standby: port 127\.78\.30\.10:8443 .*must be free.*$/m);
       } finally {
         holder.close();
+      }
+    });
+
+    it('a disk without room', async function () {
+      if (process.getuid?.() !== 0) this.skip(); // only root can make a small disk
+      const small = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-small-'));
+      await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', small]);
+      try {
+        const outcome = await command(process.execPath, [standby, 'sandbox', 'up'], {
+          STANDBY_WORLD: '79',
+          STANDBY_HOME: small,
+        });
+        expect(outcome.code).to.equal(1);
+        expect(outcome.output.trim().split('\n')).to.have.length(1);
+        expect(outcome.output).to.match(/^standby: disk of .* GiB free; at least 3\.0 GiB are needed; free some/);
+        expect(fs.readdirSync(small)).to.deep.equal([]);
+      } finally {
+        await run('umount', [small]);
+        fs.rmdirSync(small);
       }
     });
 
