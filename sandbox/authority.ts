@@ -27,8 +27,7 @@ const serial = () =>
   Buffer.from(webcrypto.getRandomValues(new Uint8Array(15)))
     .toString('hex')
     .replace(/^[89a-f]/, '1');
-const generate = () =>
-  webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+const generate = () => webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 
 /** Creates the authority once for a run; later calls find it. */
 export async function createAuthority(): Promise<void> {

@@ -41,7 +41,9 @@ function startTicks(pid: number): string | undefined {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : fields[19];
+    // A leader that has ended holds its ports for as long as one of its threads is still ending.
+    const ended = fields[0] === 'Z' && fs.readdirSync(`/proc/${pid}/task`).length <= 1;
+    return ended ? undefined : fields[19];
   } catch {
     return undefined;
   }

@@ -77,7 +77,10 @@ describe('azure: Keycloak as a container app', function () {
           args: ['start', '--optimized', '--import-realm'],
           env: [
             { name: 'KC_DB', value: 'postgres' },
-            { name: 'KC_DB_URL', value: `jdbc:postgresql://${database}:5432/keycloak?sslmode=verify-full&sslfactory=org.postgresql.ssl.DefaultJavaSSLFactory` },
+            {
+              name: 'KC_DB_URL',
+              value: `jdbc:postgresql://${database}:5432/keycloak?sslmode=verify-full&sslfactory=org.postgresql.ssl.DefaultJavaSSLFactory`,
+            },
             { name: 'KC_DB_USERNAME', value: 'drpadmin' },
             { name: 'KC_DB_PASSWORD', secretRef: 'db-password' },
             { name: 'KC_BOOTSTRAP_ADMIN_USERNAME', value: 'admin' },

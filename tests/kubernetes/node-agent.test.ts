@@ -241,7 +241,7 @@ describe('a cluster of the sandbox', function () {
     await world.apply(pod('doomed', { containers: [container({ readinessProbe: readiness })] }));
     await kubectl('wait', '--for=condition=Ready', 'pod/doomed', '--timeout=10s');
     const before = processes('/web-').map((record) => record.pid);
-    world.kill('node-prod');
+    await world.kill('node-prod');
     await kubectl('delete', 'pod', 'doomed', '--wait=false');
     expect(processes('/doomed/')).to.have.length(1);
     await world.startNode();
@@ -253,7 +253,7 @@ describe('a cluster of the sandbox', function () {
 
   it('is the same cluster after a kill of the control plane', async () => {
     const before = processes('/web-').map((record) => record.pid);
-    world.kill('kube-prod');
+    await world.kill('kube-prod');
     await world.startControlPlane();
     expect((await visit('web.moodtalk.ch')).status).to.equal(200);
     await kubectl('scale', 'deployment/web', '--replicas=3');

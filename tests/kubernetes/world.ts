@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type * as authorityModule from '../../sandbox/authority';
 import type * as outsideModule from '../../sandbox/network/outside';
@@ -127,11 +128,12 @@ export class TestWorld {
     await ready(name, 30_000, from);
   }
 
-  /** kill -9, and nobody is told. */
-  kill(name: string): void {
+  /** kill -9, and nobody is told; returns when nothing of it holds a port any more. */
+  async kill(name: string): Promise<void> {
     const record = this.modules.process.running().find((one) => one.name === name);
     if (!record) throw new Error(`${name} does not run`);
     process.kill(record.pid, 'SIGKILL');
+    while (this.modules.process.isRunning(name)) await delay(10);
   }
 
   async kubectl(...args: readonly string[]): Promise<string> {

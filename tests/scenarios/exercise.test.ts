@@ -175,7 +175,7 @@ describe('the exercise on the embedded sandbox', function () {
     for (const { what, set, token, env, says } of refusals) {
       it(what, async () => {
         const configuration = fs.readFileSync(failoverFile(), 'utf8');
-        const before = (await pulumi('failover', ['stack', 'export'])).output;
+        const before = (await pulumi('failover', ['stack', 'export', '--show-secrets'])).output;
         try {
           for (const [key, value] of Object.entries(set ?? {}))
             await pulumi('failover', ['config', 'set', '--path', `standby:${key}`, value]);
@@ -190,7 +190,9 @@ describe('the exercise on the embedded sandbox', function () {
         }
         const resources = (text: string) =>
           (JSON.parse(text) as { deployment: { resources: unknown } }).deployment.resources;
-        expect(resources((await pulumi('failover', ['stack', 'export'])).output)).to.deep.equal(resources(before));
+        expect(resources((await pulumi('failover', ['stack', 'export', '--show-secrets'])).output)).to.deep.equal(
+          resources(before),
+        );
       });
     }
 
