@@ -79,7 +79,7 @@ export const configure = (stack: Stack, values: Readonly<Record<string, string |
 /** @returns undefined when a preview shows no change, else what it shows. */
 export async function previewChange(stack: Stack): Promise<string | undefined> {
   try {
-    await pulumi(stack, ['preview'], ['--expect-no-changes', '--diff', ...policies]);
+    await pulumi(stack, ['preview'], ['--expect-no-changes', '--diff']);
     return undefined;
   } catch (cause) {
     return (cause as Error).message;
