@@ -15,7 +15,7 @@ const timed = 'TIMEFORMAT="%3R %3U %3S"; { time "$@" 2>&4; } 4>&2 2>&3';
 
 /** The line that says why, out of what may be a stack trace. */
 const reason = (stderr: string) =>
-  stderr.split('\n').find((line) => /error/i.test(line)) ?? stderr.trim().split('\n').at(-1) ?? '';
+  stderr.split('\n').find((line) => /^\w*error\b/i.test(line)) ?? stderr.trim().split('\n').at(-1) ?? '';
 
 /**
  * Runs a command in the repository's folder.
