@@ -129,12 +129,14 @@ const indexes = new WeakMap<Stack, ReadonlyMap<string, readonly Resource[]>>();
 
 /** URN → the resources that take a property from it. Made once for a stack: large stacks are passed through once. */
 function dependents(stack: Stack): ReadonlyMap<string, readonly Resource[]> {
-  const known = indexes.get(stack);
-  if (known) return known;
+  const made = indexes.get(stack);
+  if (made) return made;
   const index = new Map<string, Resource[]>();
   for (const resource of stack.resources) {
     for (const urn of new Set(Object.values(resource.dependencies).flat())) {
-      index.set(urn, [...(index.get(urn) ?? []), resource]);
+      const known = index.get(urn);
+      if (known) known.push(resource);
+      else index.set(urn, [resource]);
     }
   }
   indexes.set(stack, index);
@@ -150,4 +152,15 @@ export function describe(rule: Rule, resource: Resource, violation: Violation, c
   const value = violation.value === undefined ? 'not set' : JSON.stringify(violation.value);
   const serves = [clause, rule.standard].filter(Boolean).join('; ');
   return `${resource.name} (${resource.type}): ${violation.property} is ${value}; allowed is ${violation.limit}. Serves ${serves}.`;
+}
+
+const types = new WeakMap<readonly Resource[], Map<string, readonly Resource[]>>();
+
+/** The resources of one type; found once for a stack. */
+export function ofType(resources: readonly Resource[], type: string): readonly Resource[] {
+  const index = types.get(resources) ?? new Map<string, readonly Resource[]>();
+  types.set(resources, index);
+  const found = index.get(type) ?? resources.filter((resource) => resource.type === type);
+  index.set(type, found);
+  return found;
 }

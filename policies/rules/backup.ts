@@ -1,4 +1,14 @@
-import { defineRule, dependentsOf, read, readList, readLower, text, type Resource, type Violation } from '../rule';
+import {
+  defineRule,
+  dependentsOf,
+  ofType,
+  read,
+  readList,
+  readLower,
+  text,
+  type Resource,
+  type Violation,
+} from '../rule';
 
 const lifecycle = 'azure-native:storage:ManagementPolicy';
 const container = 'azure-native:storage:BlobContainer';
@@ -51,9 +61,8 @@ export const backupRetention = defineRule<{ minimumDays: number }>({
 /** The account's own policy for versions, which covers a container that has version-level immutability on. */
 function ownerOf(resource: Resource, resources: readonly Resource[]): Resource | undefined {
   const urns = resource.dependencies['accountName'] ?? [];
-  return resources.find(
-    (other) =>
-      other.type === account && (urns.includes(other.urn) || sameName(other, read(resource.props, 'accountName'))),
+  return ofType(resources, account).find(
+    (other) => urns.includes(other.urn) || sameName(other, read(resource.props, 'accountName')),
   );
 }
 const sameName = (other: Resource, name: unknown) =>
