@@ -64,6 +64,8 @@ const program = ({ tag, name, login, second }: Variant) => `
   const server = new sql.Server('sql', { resourceGroupName, serverName: 'sql-trial', administratorLogin: 'sa1', administratorLoginPassword: pulumi.secret('Pa55-word-of-trial'), version: '12.0', tags });
   new sql.Database('sqldb', { resourceGroupName, serverName: server.name, databaseName: 'db', collation: '${name === 'idp' ? 'SQL_Latin1_General_CP1_CI_AS' : 'Latin1_General_CI_AS'}', sku: { name: 'S0', tier: 'Standard' }, tags });
 
+  const kept = new sql.Database('kept', { resourceGroupName, serverName: server.name, databaseName: 'kept', sku: { name: 'S0', tier: 'Standard' } });
+  new sql.BackupShortTermRetentionPolicy('retention', { resourceGroupName, serverName: server.name, databaseName: kept.name, policyName: 'default', retentionDays: ${tag === 'a' ? 35 : 28} });
   const partner = new sql.Server('partner', { resourceGroupName, serverName: 'sql-partner', location: 'westeurope', administratorLogin: 'sa1', administratorLoginPassword: pulumi.secret('Pa55-word-of-trial'), version: '12.0' });
   new sql.FailoverGroup('failover', { resourceGroupName, serverName: server.name, failoverGroupName: 'fog-trial', partnerServers: [{ id: partner.id }],
     readWriteEndpoint: { failoverPolicy: 'Manual' }, readOnlyEndpoint: { failoverPolicy: 'Disabled' }, tags });
@@ -104,7 +106,7 @@ describe('providers: azure-native', function () {
 
   it('makes, keeps, changes, replaces, refuses and removes what a site is made of', async () => {
     const before = { tag: 'a', name: 'idp', login: 'keeper', second: false };
-    expect((await project.up(program(before))).changes).to.deep.equal({ create: 31 });
+    expect((await project.up(program(before))).changes).to.deep.equal({ create: 33 });
     const first = await project.outputs();
     expect(first).to.include({ prefix: '10.1.0.0/22', rbac: true, who: world.env['ARM_SUBSCRIPTION_ID'] });
     expect(first['autoName']).to.match(/^auto[0-9a-f]{8}$/);
@@ -115,21 +117,21 @@ describe('providers: azure-native', function () {
     const state = await project.state();
     for (const secret of ['Pa55-word-of-trial', String(first['keys'])]) expect(state).to.not.include(secret);
 
-    expect((await project.up(program(before))).changes).to.deep.equal({ same: 31 });
+    expect((await project.up(program(before))).changes).to.deep.equal({ same: 33 });
 
     const after = { ...before, tag: 'b', name: 'idp2' };
     const changed = await project.up(program(after));
-    expect(changed.changes).to.deep.equal({ same: 9, update: 20, replace: 2 });
+    expect(changed.changes).to.deep.equal({ same: 10, update: 21, replace: 2 });
     const replaced = ({ steps }: typeof changed) => steps.filter(({ op }) => op === 'replace').map(({ name }) => name);
     expect(replaced(changed)).to.have.members(['record', 'sqldb']);
-    expect((await project.refresh()).changes).to.deep.equal({ same: 31 });
+    expect((await project.refresh()).changes).to.deep.equal({ same: 33 });
 
     expect(replaced(await project.preview(program({ ...after, login: 'another' })))).to.include('postgres');
     // What is there is not taken over.
     expect(await project.refusal(program({ ...after, second: true }))).to.include(
       'cannot create already existing resource',
     );
-    expect((await project.destroy()).changes).to.deep.equal({ delete: 31 });
+    expect((await project.destroy()).changes).to.deep.equal({ delete: 33 });
   });
 
   it('does not let a silent region hold up another one, and gives up when it is told to', async () => {

@@ -245,6 +245,13 @@ export const resources: Readonly<Record<string, Row>> = {
     body: 'Database',
     forcesNew: ['catalogCollation', 'collation'],
   },
+  'sql:BackupShortTermRetentionPolicy': {
+    ...sql,
+    path: `${sqlServer}/databases/{databaseName}/backupShortTermRetentionPolicies/{policyName}`,
+    body: 'BackupShortTermRetentionPolicy',
+    onlyName: 'default',
+    always: true,
+  },
   'sql:FailoverGroup': { ...sql, path: `${sqlServer}/failoverGroups/{failoverGroupName}`, body: 'FailoverGroup' },
 };
 
