@@ -55,16 +55,15 @@ export async function pulumi(
   }
 }
 
-/** @returns what the engine says of the fault, without the progress before and the outputs after it. */
+/** @returns what the policies and the engine say of the fault, without the progress before and the outputs after it. */
 function diagnosis(text: string): string {
-  const section = /^Diagnostics:\n([\s\S]*?)(?=^(?:Outputs|Resources|Policies|Duration):|(?![\s\S]))/m.exec(text)?.[1];
+  const section = /^(?:Policies|Diagnostics):\n([\s\S]*?)(?=^(?:Outputs|Resources|Duration):|(?![\s\S]))/m.exec(
+    text,
+  )?.[1];
   return (section ?? text).trim().split('\n').slice(-40).join('\n  ');
 }
 
-export const create = async (stack: Stack): Promise<unknown> =>
-  run('pulumi', ['--cwd', folders.project, '--non-interactive', 'stack', 'init', stack, '--no-select'], {
-    env: { ...process.env, ...readEnvironment()?.people },
-  });
+export const create = (stack: Stack) => pulumi(stack, ['stack', 'init'], ['--no-select']);
 
 export const up = (stack: Stack) => pulumi(stack, ['up'], ['--yes', '--skip-preview', ...policies]);
 
