@@ -1,6 +1,7 @@
 /**
  * Every process of the sandbox is started here, detached, and recorded on disk with its start time: so whoever comes next
- * can stop what an earlier, perhaps killed, starter left behind, by its own process id and never by name.
+ * can stop what an earlier, perhaps killed, starter left behind, by its own process id and never by name. The process records
+ * itself before it becomes the program, so that a starter killed at any moment leaves none unrecorded.
  */
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -60,6 +61,16 @@ export const asUser = (user: ProcessSpec['user']): readonly string[] =>
     ? ['setpriv', `--reuid=${user}`, '--clear-groups', '--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--']
     : [];
 
+/** Writes the record (file $1, its beginning $2) with the shell's own pid and start time, then becomes the program. */
+const recordThenBecome = `
+read -r stat </proc/$$/stat
+started() { shift 19; printf '%s"pid":%s,"started":"%s"}' "$begin" $$ "$1" >"$file"; }
+file=$1 begin=$2
+started \${stat##*) }
+shift 2
+unset stat file begin
+exec "$@"`;
+
 /**
  * Starts a process in a group of its own; its output goes to `logFile(name)`.
  * @returns its pid. The child is not tied to this process: it outlives it.
@@ -69,8 +80,12 @@ export async function start(spec: ProcessSpec): Promise<number> {
   fs.mkdirSync(folders.pids, { recursive: true });
   fs.mkdirSync(folders.logs, { recursive: true });
   const log = fs.openSync(logFile(spec.name), 'a');
-  const [command, ...args] = [...asUser(spec.user), spec.command, ...spec.args] as [string, ...string[]];
-  const child = spawn(command, args, {
+  const place = spec.site ? { site: spec.site, scope: spec.scope ?? 'data' } : {};
+  const begin = JSON.stringify({ name: spec.name, ...place }).replace(/}$/, ',');
+  const file = recordFile(spec.name);
+  fs.rmSync(file, { force: true });
+  const command = [...asUser(spec.user), spec.command, ...spec.args];
+  const child = spawn('/bin/sh', ['-c', recordThenBecome, 'sh', file, begin, ...command], {
     cwd: spec.cwd ?? home,
     detached: true,
     stdio: ['ignore', log, log],
@@ -91,15 +106,8 @@ export async function start(spec: ProcessSpec): Promise<number> {
     );
   });
   child.unref();
-  const pid = child.pid as number;
-  const record: ProcessRecord = {
-    name: spec.name,
-    pid,
-    started: startTicks(pid) ?? '0',
-    ...(spec.site ? { site: spec.site, scope: spec.scope ?? 'data' } : {}),
-  };
-  fs.writeFileSync(recordFile(spec.name), JSON.stringify(record));
-  return pid;
+  while (readRecord(file)?.pid !== child.pid && child.exitCode === null && child.signalCode === null) await delay(1);
+  return child.pid as number;
 }
 
 /**
@@ -119,29 +127,28 @@ export async function ready(name: string, timeoutMs = 60_000, fromByte = 0): Pro
   }
 }
 
+function readRecord(file: string): ProcessRecord | undefined {
+  try {
+    return JSON.parse(fs.readFileSync(file, 'utf8')) as ProcessRecord;
+  } catch {
+    return undefined; // never started, removed, or half-written while we looked
+  }
+}
+
 export function list(): ProcessRecord[] {
   if (!fs.existsSync(folders.pids)) return [];
   return fs
     .readdirSync(folders.pids)
     .filter((file) => file.endsWith('.json'))
-    .flatMap((file) => {
-      try {
-        return [JSON.parse(fs.readFileSync(path.join(folders.pids, file), 'utf8')) as ProcessRecord];
-      } catch {
-        return []; // removed or half-written while we looked
-      }
-    });
+    .flatMap((file) => readRecord(path.join(folders.pids, file)) ?? []);
 }
 
 export const running = () => list().filter(alive);
 
 /** Reads this one record only: cheap enough to be asked often. */
 export function isRunning(name: string): boolean {
-  try {
-    return alive(JSON.parse(fs.readFileSync(recordFile(name), 'utf8')) as ProcessRecord);
-  } catch {
-    return false; // never started, or stopped
-  }
+  const record = readRecord(recordFile(name));
+  return record !== undefined && alive(record);
 }
 
 function signal(record: ProcessRecord, name: NodeJS.Signals): void {
