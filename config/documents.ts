@@ -116,6 +116,7 @@ Refused in combination, with the reason:
 - a recovery made at an unreachable site, or streamed from one
 - recoveries whose epochs do not ascend, or exceed \`epoch\`
 - going back behind a restored server whose rows no later server carries on, unless they are \`abandoned\` with a reason
+- \`stage\` other than complete in epoch 1
 - a host outside the zone
 `;
 }

@@ -7,7 +7,9 @@ import { pairOf } from './regions';
 export const environmentSchema = z.strictObject({
   company: f.company,
   region: f.region('Region of the site: network, database server, identity provider, cluster, logs.'),
-  globalRegion: f.region('Region of the resource group of what has no place of its own, such as the internal zone.'),
+  globalRegion: f.region(
+    'Region of what has no place of its own, such as the internal zone and the writer lease. The same at both sites.',
+  ),
   zone: f.zone,
   hosts: f.hosts,
   internalZone: f.text(/^([a-z0-9-]+\.)+[a-z]{2,}$/, {

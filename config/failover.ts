@@ -46,6 +46,10 @@ const recoverySchema = z.strictObject({
 export const unreachables = ['none', 'prod-cluster', 'prod', 'intg-cluster', 'intg'] as const;
 export type Unreachable = (typeof unreachables)[number];
 
+/** How far a change of role has gone. */
+export const stages = ['made', 'bound', 'complete'] as const;
+export type Stage = (typeof stages)[number];
+
 export const failoverSchema = z.strictObject({
   company: f.company,
   zone: f.zone,
@@ -70,6 +74,19 @@ export const failoverSchema = z.strictObject({
     fix: 'write the name alone: the version is in standby:release',
   }),
   epoch: f.whole(1, 1_000_000, 'Fencing token: plus one at each change of role.'),
+  stage: f.field(z.enum(stages).default('complete'), {
+    description:
+      'How far the change of role to `activeSite` has gone. `made`: servers are made, closed, and nothing runs at the active site; ' +
+      '`bound`: databases are open and the platform runs there; in both the names stay where they are. `complete`: the names lead there too.',
+    allowed: stages.join(', '),
+    fix: 'leave it out, unless a change of role is carried out piece by piece',
+  }),
+  prepared: f.field(z.boolean().default(false), {
+    description:
+      'The standby site runs already, bound to what it works on after the next change of role (its streaming replica, else the ' +
+      'database in use), able to read and not to write: a warm standby.',
+    allowed: 'true, false',
+  }),
   unreachable: f.field(z.enum(unreachables).default('none'), {
     description:
       "What nobody can reach, by a person's word: a site, or only its cluster. An update leaves it alone and waits for nothing of it.",
@@ -80,7 +97,31 @@ export const failoverSchema = z.strictObject({
       'Servers made since the sites were built, oldest first. An entry is added, never removed, by a failover.',
     allowed: 'a list of recoveries',
   }),
-  replicas: f.whole(1, 50, 'Instances of each application at the active site; the standby has none.', 2),
+  replicas: f.whole(
+    1,
+    50,
+    'Instances of each application at the active site; the standby has none, unless it is prepared.',
+    2,
+  ),
+  agentImage: f.image('Agent that holds the writer lease for a site and fences the site when it loses it.'),
+  writerLease: f.field(z.enum(['on', 'off']).default('on'), {
+    description:
+      'The active site holds a lease outside both sites and fences itself when it can no longer renew it. `off`: a site that ' +
+      'is cut off goes on writing until somebody reaches it.',
+    allowed: 'on, off',
+  }),
+  operatorPrincipalId: f.field(
+    z
+      .string()
+      .regex(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i)
+      .optional(),
+    {
+      description:
+        "Object id of the person, group or pipeline that carries out failovers: it gets access to the lease and the runs' journal.",
+      allowed: 'the object id (a GUID) of a principal of the tenant',
+      fix: 'write the id that `az ad signed-in-user show --query id` (or `az ad sp show`) prints',
+    },
+  ),
   originCertificate: f.field(
     z
       .string()
@@ -106,5 +147,5 @@ export type Recovery = FailoverConfig['recoveries'][number];
 /** The part of the configuration that a failover changes. */
 export type Switch = Pick<
   FailoverConfig,
-  'company' | 'activeSite' | 'database' | 'identity' | 'epoch' | 'unreachable' | 'recoveries'
+  'company' | 'activeSite' | 'database' | 'identity' | 'epoch' | 'stage' | 'prepared' | 'unreachable' | 'recoveries'
 >;

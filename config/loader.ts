@@ -21,7 +21,7 @@ export function loadEnvironment(stack: Site, raw: RawConfig): EnvironmentConfig 
 const failoverChecks: readonly Check<FailoverConfig>[] = [
   { needs: ['zone', 'hosts'], find: ({ zone, hosts }) => hostsOutside(zone, hosts) },
   {
-    needs: ['company', 'activeSite', 'database', 'identity', 'epoch', 'unreachable', 'recoveries'],
+    needs: ['company', 'activeSite', 'database', 'identity', 'epoch', 'stage', 'prepared', 'unreachable', 'recoveries'],
     find: validateSwitch,
   },
 ];

@@ -14,9 +14,12 @@ export const siteOutputsSchema = z.object({
   zone: word,
   hosts,
   resourceGroup: z.object({ name: word, id: word }),
+  /** Region outside both sites, and the group there of what has no place of its own. */
+  globalRegion: z.enum(eeaRegionNames),
   globalResourceGroup: word,
   network: z.object({ id: word, egressAddress: address, ingressAddress: address }),
-  cluster: z.object({ name: word, id: word }),
+  /** `issuer` signs the tokens of the cluster's service accounts. */
+  cluster: z.object({ name: word, id: word, issuer: word }),
   database: z.object({
     engine: z.enum(['postgresql', 'sqlserver']),
     server: word,
@@ -52,8 +55,13 @@ export const siteOutputsSchema = z.object({
   }),
   backup: z.object({ account: word, container: word }),
   internalZone: word,
+  /** Host that the site's agents answer to, through the site's own ingress. */
+  agentHost: word,
   /** The site's managed identity: who reads the resource group of the database that the site works on. */
   principalId: word,
+  /** The same identity, as the site's agents log in as it. */
+  clientId: word,
+  tenantId: word,
 });
 export type SiteOutputs = z.infer<typeof siteOutputsSchema>;
 

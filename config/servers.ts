@@ -1,6 +1,6 @@
 /** Which servers there are, which one is worked on, and what state each must be in. Pure. */
 import type { Recovery, Switch } from './failover';
-import type { Site } from './fields';
+import { otherSite, type Site } from './fields';
 
 export interface ServerPlan {
   readonly name: string;
@@ -51,3 +51,39 @@ export const lostSite = ({ unreachable }: Pick<Switch, 'unreachable'>): Site | u
   unreachable === 'prod' || unreachable === 'intg' ? unreachable : undefined;
 export const lostCluster = ({ unreachable }: Pick<Switch, 'unreachable'>): Site | undefined =>
   unreachable === 'none' ? undefined : unreachable.startsWith('prod') ? 'prod' : 'intg';
+
+/** What a standby site is bound to before it is needed. */
+export interface Preparation {
+  readonly site: Site;
+  /** Epoch of the next change of role. */
+  readonly epoch: number;
+  /** Server that the applications and the identity provider of the site work on after it. */
+  readonly server: ServerPlan;
+}
+
+/**
+ * @returns what the standby site would work on after the next change of role, were it prepared: its own streaming replica of the
+ * database in use, else the database in use where that site may work on it. A string says why there is nothing to prepare.
+ */
+export function nextWork(config: Switch): Preparation | string {
+  const site = otherSite(config.activeSite);
+  if (site === lostCluster(config)) return `nobody can reach ${site}`;
+  const servers = productionServers(config);
+  const current = servers.find((server) => server.database);
+  const newest = servers.filter((server) => server.site === site).at(-1);
+  const replica = newest?.streaming && newest.recovery?.from === current?.name ? newest : undefined;
+  const epoch = config.epoch + 1;
+  if (replica) return { site, epoch, server: replica };
+  // PROD never works on a server at INTG, as a switch with that is refused.
+  const shared = site === 'intg' || current?.site === 'prod' ? current : undefined;
+  return shared?.identity
+    ? { site, epoch, server: shared }
+    : `${site} has no streaming replica of ${current?.name}, and can't work on that itself`;
+}
+
+/** @returns what the standby site runs on already; undefined when it stands still, as it does while a change of role goes on. */
+export function preparation(config: Switch): Preparation | undefined {
+  if (!config.prepared || config.stage !== 'complete') return undefined;
+  const next = nextWork(config);
+  return typeof next === 'string' ? undefined : next;
+}

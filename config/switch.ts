@@ -7,6 +7,7 @@ import {
   chosen,
   lostCluster,
   lostSite,
+  nextWork,
   productionServers,
   recoveredServer,
   type ServerPlan,
@@ -16,6 +17,7 @@ import {
 export function validateSwitch(config: Switch): Issue[] {
   return [
     ...activeSiteIssues(config),
+    ...stageIssues(config),
     ...choiceIssues('database', config),
     ...choiceIssues('identity', config),
     ...config.recoveries.flatMap((recovery, index) => recoveryIssues(config, recovery, index)),
@@ -36,6 +38,19 @@ function activeSiteIssues(config: Switch): Issue[] {
     },
   ];
 }
+
+/** In the first epoch nothing has changed its role yet: a stage would only stop what is built. */
+const stageIssues = ({ stage, epoch }: Switch): Issue[] =>
+  stage === 'complete' || epoch > 1
+    ? []
+    : [
+        {
+          key: 'stage',
+          got: stage,
+          allowed: 'complete, while epoch is 1',
+          fix: 'a change of role raises epoch: raise it, or remove stage',
+        },
+      ];
 
 function choiceIssues(key: 'database' | 'identity', config: Switch): Issue[] {
   const got = config[key];
@@ -80,6 +95,22 @@ function heldBack(key: 'database' | 'identity', config: Switch, { name, recovery
 
 /** @returns what is allowed but deserves a second look, one line each. */
 export function cautions(config: Switch): string[] {
+  return [...promotionCautions(config), ...stageCautions(config)];
+}
+
+function stageCautions(config: Switch): string[] {
+  const next = config.prepared && config.stage === 'complete' ? nextWork(config) : undefined;
+  return [
+    ...(config.stage === 'complete'
+      ? []
+      : [
+          `stage is ${config.stage}: the change of role to ${config.activeSite} is not complete, the names stay where they are`,
+        ]),
+    ...(typeof next === 'string' ? [`prepared is true, and nothing is prepared: ${next}`] : []),
+  ];
+}
+
+function promotionCautions(config: Switch): string[] {
   const lost = lostSite(config);
   return productionServers(config).flatMap(({ name, recovery, database, identity }) =>
     lost &&

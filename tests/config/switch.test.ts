@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { failoverSchema, type Recovery, type Switch } from '../../config/failover';
-import { productionServers } from '../../config/servers';
+import { preparation, productionServers } from '../../config/servers';
 import { cautions, validateSwitch } from '../../config/switch';
 import { planOf } from '../stacks/engine';
 
@@ -36,6 +36,12 @@ describe('the switch', () => {
       ...{ epoch: 3, recoveries: [{ ...restore, abandoned: 'test data only, decided by J. P.' }] },
     },
     'INTG lost': { unreachable: 'intg' },
+    'a restore that is made and not opened': {
+      ...{ ...restored, unreachable: 'prod', epoch: 2, recoveries: [restore], stage: 'made' },
+    },
+    'a platform that is bound and not yet named': { activeSite: 'intg', epoch: 2, stage: 'bound', prepared: true },
+    'a warm standby': { prepared: true },
+    'a warm standby that is lost': { prepared: true, unreachable: 'intg' },
   };
   for (const [what, config] of Object.entries(allowed)) {
     it(`allows ${what}`, () => expect(validateSwitch(change(config))).to.deep.equal([]));
@@ -145,6 +151,7 @@ describe('the switch', () => {
       { ...restored, unreachable: 'prod', epoch: 2, recoveries: [{ ...restore, method: 'replica', promoted: true }] },
       /restore its last backup/,
     ],
+    'a stage of no change of role': ['stage', { stage: 'bound' }, /raises epoch/],
     'a return that leaves INTG’s rows behind': [
       'database',
       { epoch: 3, recoveries: [restore] },
@@ -164,6 +171,40 @@ describe('the switch', () => {
     const lost = change({ ...restored, unreachable: 'prod', epoch: 3, recoveries: [standby] });
     expect(cautions(lost)).to.have.length(1);
     expect(cautions({ ...lost, recoveries: [{ ...standby, promotion: 'forced' }] })).to.deep.equal([]);
+  });
+
+  it('says that names stay behind, and when there is nothing to prepare', () => {
+    expect(cautions(change({ activeSite: 'intg', epoch: 2, stage: 'bound' })).join()).to.match(/stage is bound.*intg/);
+    expect(cautions(change({ prepared: true }))).to.deep.equal([]);
+    expect(cautions(change({ prepared: true, unreachable: 'intg' })).join()).to.match(/nobody can reach intg/);
+    const away = change({ ...restored, epoch: 2, recoveries: [restore], prepared: true });
+    expect(cautions(away).join()).to.match(/prod has no streaming replica of psql-moodtalk-intg-e2/);
+  });
+
+  describe('what is prepared', () => {
+    const follower: Recovery = { epoch: 1, site: 'intg', method: 'replica', from: 'psql-moodtalk-prod' };
+    const prepared = (what: Partial<Switch>) => {
+      const found = preparation(change({ prepared: true, ...what }));
+      return found && [found.site, found.epoch, found.server.name];
+    };
+    const cases: Readonly<Record<string, readonly [Partial<Switch>, ReturnType<typeof prepared>]>> = {
+      'INTG on PROD’s database': [{}, ['intg', 2, 'psql-moodtalk-prod']],
+      'INTG on its replica': [{ recoveries: [follower] }, ['intg', 2, 'psql-moodtalk-intg-e1']],
+      'PROD on its own database, while INTG works on that': [
+        { activeSite: 'intg', epoch: 2 },
+        ['prod', 3, 'psql-moodtalk-prod'],
+      ],
+      'PROD on its replica of what was restored': [
+        { ...restored, epoch: 3, recoveries: [restore, replica] },
+        ['prod', 4, 'psql-moodtalk-prod-e3'],
+      ],
+      'nothing on a server that only the other site has': [{ ...restored, epoch: 2, recoveries: [restore] }, undefined],
+      'nothing at a lost site': [{ unreachable: 'intg-cluster' }, undefined],
+      'nothing while a change of role goes on': [{ activeSite: 'intg', epoch: 2, stage: 'bound' }, undefined],
+      'nothing that was not asked for': [{ prepared: false }, undefined],
+    };
+    for (const [what, [config, expected]] of Object.entries(cases))
+      it(what, () => expect(prepared(config)).to.deep.equal(expected));
   });
 
   it('leaves exactly one server to write to, at a site that answers, whatever is allowed', () => {
@@ -188,6 +229,7 @@ describe('the switch', () => {
       database: choice,
       identity: choice,
       epoch: fc.integer({ min: 1, max: 4 }),
+      prepared: fc.boolean(),
       unreachable: fc.constantFrom('none' as const, 'prod-cluster' as const, 'prod' as const, 'intg' as const),
       recoveries: fc
         .array(recovery, { maxLength: 3 })
@@ -204,6 +246,9 @@ describe('the switch', () => {
         expect(writable[0]?.streaming).to.equal(false);
         expect(writable[0]?.site).not.to.equal(config.unreachable);
         expect(config.unreachable.startsWith(config.activeSite)).to.equal(false);
+        const next = preparation(config);
+        if (next) expect(next.site).not.to.equal(config.activeSite);
+        if (next && next.server.name !== writable[0]?.name) expect(next.server.streaming).to.equal(true);
       }),
       { numRuns: 5_000 },
     );
