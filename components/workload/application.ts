@@ -17,6 +17,8 @@ export type ApplicationArgs = Pick<
   readonly host: string;
   /** Secret in the namespace that holds what it is bound with. */
   readonly bindingName: string;
+  /** Ingress class that leads to it. @default - the platform's own */
+  readonly ingressClass?: string;
 };
 
 /** One application of the platform: its instances, and the way to them. Without instances the way is there all the same. */
@@ -70,7 +72,7 @@ function ingress(parent: pulumi.Resource, name: string, args: ApplicationArgs) {
     {
       metadata: { name: args.app, namespace: args.platform, annotations: noWait },
       spec: {
-        ingressClassName: args.platform,
+        ingressClassName: args.ingressClass ?? args.platform,
         tls: [{ hosts: [args.host] }],
         rules: [
           {

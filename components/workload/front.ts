@@ -18,8 +18,7 @@ export class Front extends pulumi.ComponentResource {
   constructor(name: string, args: FrontArgs, opts?: Options) {
     super('standby:workload:Front', name, {}, opts);
     controller(this, name, args);
-    identityService(this, name, args);
-    identityIngress(this, name, args);
+    identityFront(this, name, args);
 
     this.ingressClass = args.platform;
     this.registerOutputs({ ingressClass: this.ingressClass });
@@ -48,8 +47,21 @@ function controller(parent: pulumi.Resource, name: string, args: FrontArgs) {
   );
 }
 
+export type IdentityFrontArgs = Pick<FrontArgs, 'platform' | 'hosts' | 'identityFqdn'> & {
+  /** Name that the cluster finds the identity provider by. */
+  readonly identityName: pulumi.Input<string>;
+  /** Ingress class that leads to it. @default - the platform's own */
+  readonly ingressClass?: string;
+};
+
+/** The way from a cluster's ingress to the identity provider, which runs outside it. */
+export function identityFront(parent: pulumi.Resource, name: string, args: IdentityFrontArgs): void {
+  identityService(parent, name, args);
+  identityIngress(parent, name, args);
+}
+
 /** An internal name, so that the identity provider moves by DNS and the cluster's objects stay as they are. */
-function identityService(parent: pulumi.Resource, name: string, args: FrontArgs) {
+function identityService(parent: pulumi.Resource, name: string, args: IdentityFrontArgs) {
   return new Service(
     `${name}-idp`,
     {
@@ -60,7 +72,7 @@ function identityService(parent: pulumi.Resource, name: string, args: FrontArgs)
   );
 }
 
-function identityIngress(parent: pulumi.Resource, name: string, args: FrontArgs) {
+function identityIngress(parent: pulumi.Resource, name: string, args: IdentityFrontArgs) {
   const nginx = 'nginx.ingress.kubernetes.io';
   return new Ingress(
     `${name}-idp-ingress`,
@@ -79,7 +91,7 @@ function identityIngress(parent: pulumi.Resource, name: string, args: FrontArgs)
         },
       },
       spec: {
-        ingressClassName: args.platform,
+        ingressClassName: args.ingressClass ?? args.platform,
         tls: [{ hosts: [args.hosts.idp] }],
         rules: [
           {

@@ -7,12 +7,14 @@ const ingressNamespace = 'app-routing-system';
 
 /**
  * Pods are reached by the ingress controller alone, and reach names, databases and HTTPS alone.
+ * @param databasePorts - of the engines that a platform may work on.
  */
 export function isolation(
   parent: pulumi.Resource,
   name: string,
   platform: string,
   namespace: pulumi.Resource,
+  databasePorts: readonly number[] = [1433, 5432],
 ): NetworkPolicy {
   const port = (number: number, protocol = 'TCP') => ({ protocol, port: number });
   return new NetworkPolicy(
@@ -28,7 +30,7 @@ export function isolation(
             ports: [port(8080)],
           },
         ],
-        egress: [{ ports: [port(53, 'UDP'), port(53), port(443), port(1433), port(5432)] }],
+        egress: [{ ports: [port(53, 'UDP'), port(53), port(443), ...databasePorts.map((one) => port(one))] }],
       },
     },
     kept(parent, namespace),
