@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { authorityFile } from '../authority';
 import { standpointIn } from '../network/standpoints';
-import { folders } from '../world';
+import { folders, ports } from '../world';
 import type { Cluster } from './cluster';
 
 export interface PodPlace {
@@ -115,6 +115,9 @@ export function placeEnvironment(place: PodPlace, declared: Readonly<Record<stri
     NODE_EXTRA_CA_CERTS: authorityFile,
     SSL_CERT_FILE: authorityFile,
     ...declared,
+    // On a real node this is the address of a service in front of the API server.
+    KUBERNETES_SERVICE_HOST: place.cluster.address,
+    KUBERNETES_SERVICE_PORT: String(ports.kubernetes),
     NODE_OPTIONS: [hook, declared['NODE_OPTIONS']].filter(Boolean).join(' '),
     STANDBY_NET: JSON.stringify(standpointIn(place.cluster.site, place.address)),
   };
