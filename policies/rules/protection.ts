@@ -1,4 +1,5 @@
 import { dataTypes, isData } from '../data';
+import { isOfDrill } from '../drill';
 import { defineRule, dependentsOf, type Resource, type Stack, type Violation } from '../rule';
 
 const standard =
@@ -13,8 +14,8 @@ export const protectData = defineRule({
   scope: 'resource',
   types: dataTypes,
   settings: {},
-  *check(resource): Iterable<Violation> {
-    if (!resource.protect) yield { property: 'protect', value: false, limit };
+  *check(resource, _settings, stack): Iterable<Violation> {
+    if (!resource.protect && !isOfDrill(resource, stack)) yield { property: 'protect', value: false, limit };
   },
 });
 
@@ -27,7 +28,7 @@ export const protectDataGroups = defineRule({
   types: ['azure-native:resources:ResourceGroup'],
   settings: {},
   *check(group, _settings, stack): Iterable<Violation> {
-    if (group.protect) return;
+    if (group.protect || isOfDrill(group, stack)) return;
     const [inside] = dependentsOf(group, stack, dataTypes);
     if (inside) yield { property: 'protect', value: false, limit: `${limit}; ${inside.name} is in this group` };
   },

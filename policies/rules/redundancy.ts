@@ -1,3 +1,4 @@
+import { isOfDrill } from '../drill';
 import { defineRule, dependentsOf, read, readLower, text, type Resource, type Stack, type Violation } from '../rule';
 
 const postgres = 'azure-native:dbforpostgresql:Server';
@@ -58,7 +59,7 @@ export const secondRegion = defineRule<{ elsewhere: readonly string[] }>({
     },
   },
   *check(resource, { elsewhere }, stack) {
-    if (elsewhere.includes(resource.name)) return;
+    if (elsewhere.includes(resource.name) || isOfDrill(resource, stack)) return;
     if (resource.type === postgres) {
       if (isReplica(resource) || isPromoted(resource) || hasReplicaElsewhere(resource, stack)) return;
       yield* needs(resource, 'backup.geoRedundantBackup', /^enabled$/i, '"Enabled", or a replica in another region');
