@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { failoverSchema } from './failover';
 import * as f from './fields';
 import type { Check, Issue } from './issues';
+import { StackOutputError } from './outputs';
 
 const { company, zone, release, image } = failoverSchema.shape;
 
@@ -105,3 +106,37 @@ export const drillTags = ({
   'standby-drill': String(number),
   'standby-expires': expiresAt,
 });
+
+const word = z.string().min(1);
+const drillOutputSchema = z.object({
+  number: z.int(),
+  startedAt: word,
+  expiresAt: word,
+  stage: z.enum(['restored', 'running']),
+  server: z.object({
+    name: word,
+    fqdn: word,
+    port: z.int(),
+    user: word,
+    password: word,
+    database: word,
+    identityDatabase: word,
+  }),
+  identity: z.object({ fqdn: word, realm: word }),
+  hosts: f.hosts,
+  clients: z.object(Object.fromEntries(f.apps.map((app) => [app, word])) as Record<f.App, z.ZodString>),
+  ingressAddress: z.ipv4(),
+  egressAddress: z.ipv4(),
+});
+/** Output `drill` of the stack `drill`, encrypted in its state: what its checks work with. */
+export type DrillOutput = z.infer<typeof drillOutputSchema>;
+
+/** @throws StackOutputError that names what is missing, never a value. */
+export function parseDrill(value: unknown): DrillOutput {
+  const result = drillOutputSchema.safeParse(value);
+  if (result.success) return result.data;
+  const missing = result.error.issues.map((issue) => issue.path.join('.') || 'all of it').join(', ');
+  throw new StackOutputError(
+    `output "drill" of stack drill lacks ${missing}: remove it with \`standby drill --cleanup\``,
+  );
+}

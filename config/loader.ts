@@ -1,5 +1,6 @@
 /** Reads a stack's configuration: plain values in, plain typed values out, everything that is wrong at once. Pure. */
 import { z } from 'zod';
+import { drillChecks, drillSchema, type DrillConfig } from './drill';
 import { environmentChecks, environmentSchema, type EnvironmentConfig } from './environment';
 import { failoverSchema, type FailoverConfig } from './failover';
 import { hostsOutside, sites, type FieldNote, type Site } from './fields';
@@ -7,7 +8,7 @@ import { ConfigurationError, type Check, type Issue } from './issues';
 import { validateSwitch } from './switch';
 
 export const project = 'standby';
-export const stackNames = [...sites, 'failover'] as const;
+export const stackNames = [...sites, 'failover', 'drill'] as const;
 export type StackName = (typeof stackNames)[number];
 
 /** Configuration as the engine hands it over: `standby:key` to text, and JSON for what is no text. */
@@ -29,6 +30,11 @@ const failoverChecks: readonly Check<FailoverConfig>[] = [
 /** @throws ConfigurationError with every issue, illegal combinations of the switch among them. */
 export function loadFailover(raw: RawConfig): FailoverConfig {
   return load('failover', failoverSchema, raw, failoverChecks);
+}
+
+/** @throws ConfigurationError with every issue. */
+export function loadDrill(raw: RawConfig): DrillConfig {
+  return load('drill', drillSchema, raw, drillChecks);
 }
 
 function load<S extends z.ZodObject>(

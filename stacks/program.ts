@@ -1,13 +1,14 @@
 /** Which stack is this? Reads its configuration, and hands over to its program. */
 import * as pulumi from '@pulumi/pulumi';
 import { ConfigurationError } from '../config/issues';
-import { loadEnvironment, loadFailover, stackNames } from '../config/loader';
+import { loadDrill, loadEnvironment, loadFailover, stackNames } from '../config/loader';
 import { StackOutputError, type FailoverOutputs } from '../config/outputs';
+import { drill, type DrillProgramOutputs } from './drill';
 import { environment, type EnvironmentOutputs } from './environment';
 import { failover } from './failover';
 
 /** @throws RunError, which the engine prints without a stack trace, for what a person can put right. */
-export async function program(): Promise<EnvironmentOutputs | FailoverOutputs> {
+export async function program(): Promise<EnvironmentOutputs | FailoverOutputs | DrillProgramOutputs> {
   try {
     return await programOf(pulumi.getStack());
   } catch (cause) {
@@ -16,7 +17,7 @@ export async function program(): Promise<EnvironmentOutputs | FailoverOutputs> {
   }
 }
 
-async function programOf(stack: string): Promise<EnvironmentOutputs | FailoverOutputs> {
+async function programOf(stack: string): Promise<EnvironmentOutputs | FailoverOutputs | DrillProgramOutputs> {
   const raw = pulumi.runtime.allConfig();
   switch (stack) {
     case 'prod':
@@ -24,6 +25,8 @@ async function programOf(stack: string): Promise<EnvironmentOutputs | FailoverOu
       return environment(stack, loadEnvironment(stack, raw));
     case 'failover':
       return failover(loadFailover(raw));
+    case 'drill':
+      return drill(loadDrill(raw));
     default:
       throw new pulumi.RunError(
         `stack "${stack}" is not one of this project's: ${stackNames.join(', ')}; select one with \`pulumi stack select\``,

@@ -52,6 +52,8 @@ export type IdentityFrontArgs = Pick<FrontArgs, 'platform' | 'hosts' | 'identity
   readonly identityName: pulumi.Input<string>;
   /** Ingress class that leads to it. @default - the platform's own */
   readonly ingressClass?: string;
+  /** Namespace that it lives in, when nothing else waits for that. */
+  readonly after?: pulumi.Resource;
 };
 
 /** The way from a cluster's ingress to the identity provider, which runs outside it. */
@@ -68,7 +70,7 @@ function identityService(parent: pulumi.Resource, name: string, args: IdentityFr
       metadata: { name: 'idp', namespace: args.platform, annotations: noWait },
       spec: { type: 'ExternalName', externalName: args.identityName, ports: [{ name: 'https', port: 443 }] },
     },
-    kept(parent),
+    kept(parent, args.after),
   );
 }
 
@@ -103,6 +105,6 @@ function identityIngress(parent: pulumi.Resource, name: string, args: IdentityFr
         ],
       },
     },
-    kept(parent),
+    kept(parent, args.after),
   );
 }
