@@ -3,7 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { spawn } from 'node:child_process';
 import { readEnvironment } from './environment';
 import { SandboxError } from './error';
-import { setSilence } from './silence';
+import { setSilence, type Silence } from './silence';
 import type { PartStatus, SandboxStatus } from './supervisor';
 import { folders, sites, type Site } from './world';
 
@@ -12,8 +12,8 @@ const supervisor = () => import('./supervisor');
 
 const print = (line: string) => process.stdout.write(line + '\n');
 
-const scopes = sites.flatMap((site) => [site, `${site}-cluster`] as const);
-type Scope = Site | `${Site}-cluster`;
+const scopes = sites.flatMap((site) => [site, `${site}-cluster`, `${site}-isolated`] as const);
+type Scope = (typeof scopes)[number];
 
 function parseScope(value: string): Scope {
   const scope = scopes.find((candidate) => candidate === value);
@@ -21,9 +21,9 @@ function parseScope(value: string): Scope {
   return scope;
 }
 
-function siteOf(scope: Scope): { site: Site; how: 'site' | 'cluster' } {
-  const site = scope.startsWith('prod') ? 'prod' : 'intg';
-  return { site, how: scope === site ? 'site' : 'cluster' };
+function siteOf(scope: Scope): { site: Site; how: Silence } {
+  const [site, how = 'site'] = scope.split('-') as [Site, Silence?];
+  return { site, how };
 }
 
 function requireUp(): void {
@@ -76,7 +76,7 @@ export function addSandboxCommands(program: Command): void {
   sandbox
     .command('silence')
     .argument('<site>', `one of ${scopes.join(', ')}`, parseScope)
-    .description('packets to the site (or only its cluster) go unanswered')
+    .description('packets to the site go unanswered; or only its cluster; or it is cut off from all but its users')
     .action((scope: Scope) => {
       requireUp();
       const { site, how } = siteOf(scope);
@@ -93,6 +93,8 @@ export function addSandboxCommands(program: Command): void {
       setSilence(siteOf(scope).site, 'none');
       print(`${scope} answers again`);
     });
+
+  addFaults(sandbox);
 
   sandbox
     .command('logs')
@@ -112,6 +114,65 @@ export function addSandboxCommands(program: Command): void {
       const { exercise } = await import('./exercise/exercise');
       process.exitCode = await exercise({ keep: options.keep ?? false, report: print });
     });
+}
+
+/** What else can be made to go wrong: sandbox/chaos/. */
+function addFaults(sandbox: Command): void {
+  for (const [word, frozen] of Object.entries({ freeze: true, thaw: false })) {
+    sandbox
+      .command(word)
+      .argument('<part>', 'a name from "standby sandbox status", or its beginning: pod/prod/moodtalk/standby-agent')
+      .description(frozen ? 'the part’s processes stand still, as on a paused machine' : 'they go on')
+      .action(async (part: string) => {
+        requireUp();
+        const { setFrozen } = await import('./chaos/frozen');
+        for (const name of setFrozen(part, frozen)) print(`${name} ${frozen ? 'stands still' : 'goes on'}`);
+      });
+  }
+
+  sandbox
+    .command('clock')
+    .argument('<site>', `one of ${sites.join(', ')}`, parseSite)
+    .argument('<seconds>', 'added to the time of day; 0 sets the clocks right', parseSeconds)
+    .option('--pods <pattern>', 'only pods whose names match this regular expression')
+    .description('the clocks of a site’s pods go wrong')
+    .action(async (site: Site, seconds: number, options: { pods?: string }) => {
+      requireUp();
+      const { setClocks } = await import('./chaos/clocks');
+      setClocks(site, seconds, options.pods);
+      print(seconds === 0 ? `the clocks of ${site} are right` : `the clocks of ${site} are off by ${seconds} s`);
+    });
+
+  sandbox
+    .command('chaos')
+    .argument('<service>', 'azure, cloudflare, blob, kube-prod or kube-intg')
+    .argument('[rules...]', 'what befalls its requests, as JSON (sandbox/chaos/rules.ts); without any it works again')
+    .description('a service answers errors, late, or not at all')
+    .action(async (service: string, rules: readonly string[]) => {
+      requireUp();
+      const { chaosServices, order, parseRule } = await import('./chaos/rules');
+      const known = chaosServices.find((one) => one === service);
+      if (!known) {
+        throw new SandboxError(
+          'UnknownService',
+          `service "${service}" is not known; allowed: ${chaosServices.join(', ')}`,
+        );
+      }
+      order(known, ...rules.map(parseRule));
+      print(rules.length === 0 ? `${service} works again` : `${service} fails as was asked`);
+    });
+}
+
+function parseSite(value: string): Site {
+  const site = sites.find((candidate) => candidate === value);
+  if (!site) throw new InvalidArgumentError(`site "${value}" is not known; allowed: ${sites.join(', ')}.`);
+  return site;
+}
+
+function parseSeconds(value: string): number {
+  const seconds = Number(value);
+  if (!Number.isFinite(seconds)) throw new InvalidArgumentError(`"${value}" is no number of seconds.`);
+  return seconds;
 }
 
 function statusLines(now: SandboxStatus): string[] {

@@ -59,6 +59,7 @@ export const plan: Readonly<Record<Site, SitePlan>> = { prod: planOf('prod'), in
 
 /** What stands outside both sites: the vendors' own services, the internet's resolver, the edge, the outside client. */
 export const outside = {
+  range: `${at(30, 0)}/24`,
   arm: at(30, 10), // https ports.https; the metadata document and the managed identities' tokens on ports.http
   login: at(30, 11), // https ports.https
   azureDns: at(30, 16), // public names of Azure resources

@@ -1,6 +1,6 @@
 /** The front of Azure Resource Manager: every request passes the same gates in the vendor's order, then the engine answers. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { silence } from '../silence';
+import { isCutOff } from '../silence';
 import { may, verify, type Principal } from './access';
 import { chaos } from './chaos';
 import { locationOf, siteOfLocation } from './context';
@@ -45,7 +45,8 @@ export class Arm {
   ) {}
 
   async handle(request: Request): Promise<Answer> {
-    const lost = await chaos(request.method, request.path);
+    const { act, lost } = await chaos(request);
+    if (!act) return { status: 503, lost };
     const answer = await this.pass(request);
     return lost ? { ...answer, lost } : answer;
   }
@@ -195,7 +196,7 @@ export class Arm {
   private async heard(location: string | undefined, gone: AbortSignal): Promise<void> {
     const site = location === undefined ? undefined : siteOfLocation(location);
     const end = Date.now() + this.options.silenceMs;
-    while (site && silence()[site] === 'site') {
+    while (site && isCutOff(site)) {
       if (gone.aborted || Date.now() >= end) {
         const message = `The service in region '${location}' is temporarily unavailable. Please try again later.`;
         throw new ArmError(503, 'ServiceUnavailable', message, { 'retry-after': '10' });

@@ -10,6 +10,8 @@ export interface Request {
   readonly query: URLSearchParams;
   readonly headers: http.IncomingHttpHeaders;
   readonly body: Buffer;
+  /** The caller's address. */
+  readonly from?: string | undefined;
   /** Aborted when the caller has gone away. */
   readonly gone: AbortSignal;
 }
@@ -93,7 +95,9 @@ async function answer(
     const url = new URL(`http://localhost${incoming.url ?? '/'}`);
     const body = await bodyOf(incoming);
     const { method = 'GET', headers } = incoming;
-    result = await handler({ method, path: url.pathname, query: url.searchParams, headers, body, gone: gone.signal });
+    const from = incoming.socket.remoteAddress;
+    const asked = { method, path: url.pathname, query: url.searchParams, headers, body, from, gone: gone.signal };
+    result = await handler(asked);
   } catch (cause) {
     result = errorAnswer(cause, log);
   }

@@ -74,6 +74,15 @@ export const faults = {
       'InvalidHeaderValue',
       'The value for one of the HTTP headers is not in the correct format: x-ms-copy-source.',
     ),
+  /** What a tester asked for. The vendor throttles with 503, and says 429 nowhere. */
+  ordered: (status: number) =>
+    status === 503
+      ? new StorageFault(503, 'ServerBusy', 'The server is busy.')
+      : new StorageFault(
+          status,
+          'InternalError',
+          'The server encountered an internal error. Please retry the request.',
+        ),
   notImplemented: (what: string) =>
     new StorageFault(501, 'NotImplemented', `The requested operation is not implemented: ${what}.`),
 };

@@ -1,7 +1,9 @@
 /** The Blob service as clients see it: rules first, then Azurite, then what Azurite does not say by itself. */
 import { randomUUID } from 'node:crypto';
 import type * as http from 'node:http';
-import { silence } from '../silence';
+import { hang, isCarriedOut } from '../chaos/http';
+import { ChaosBook, chaosFiles } from '../chaos/rules';
+import { isCutOff } from '../silence';
 import { outside, ports } from '../world';
 import type { Account, Accounts } from './accounts';
 import { authorize, checkCopySource, probe, type Grant } from './authorize';
@@ -14,8 +16,6 @@ import { checkAge, checkRetention } from './retention';
 import { listVersions } from './version-list';
 import { keyOf, type BlobName, type Versions } from './versions';
 
-/** How long a request to a region that is gone is left without an answer. */
-const hangMs = 60_000;
 const ownHeaders = ['host', 'connection', 'keep-alive', 'authorization', 'expect'];
 const passingHeaders = ['connection', 'keep-alive', 'transfer-encoding', 'server'];
 
@@ -36,6 +36,8 @@ interface Alteration {
 }
 
 export class BlobService {
+  private readonly chaos = new ChaosBook(chaosFiles.blob);
+
   constructor(
     private readonly accounts: Accounts,
     private readonly versions: Versions,
@@ -45,16 +47,34 @@ export class BlobService {
   async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     try {
       const target = targetOf(request);
+      if (!(await this.survives(request, response, target))) return;
       const operation = operationOf(request, target);
       const account = await this.accounts.find(target.account);
       if (!account) throw faults.unknownAccount();
-      if (account.site && silence()[account.site] === 'site') return hang(request);
+      if (account.site && isCutOff(account.site)) return hang(request);
       const grant = await authorize(request, target, operation, account);
       if ((request.headers['x-ms-blob-public-access'] ?? '') !== '') throw faults.publicAccess();
       await this.act({ request, response, account, target, operation, grant });
     } catch (cause) {
       fail(request, response, cause);
     }
+  }
+
+  /** Lets the faults that a tester asked for befall the request. @returns whether it is to be carried out. */
+  private async survives(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    { account, path, query }: Target,
+  ): Promise<boolean> {
+    const asked = `/${account}${path}${query.size > 0 ? `?${query.toString()}` : ''}`;
+    const fate = await this.chaos.befall({
+      method: request.method ?? 'GET',
+      path: asked,
+      from: request.socket.remoteAddress,
+    });
+    if (fate.kind === 'answered') throw faults.ordered(fate.status);
+    if (fate.kind === 'lost') response.writeHead = () => (request.socket.destroy(), response);
+    return isCarriedOut(request, fate);
   }
 
   private async act(exchange: Exchange): Promise<void> {
@@ -201,12 +221,6 @@ function respond(response: http.ServerResponse, reply: Reply, extra: http.Outgoi
   const fixed = { 'x-ms-version': apiVersion, 'x-ms-request-id': randomUUID(), date: new Date().toUTCString() };
   const headers = { ...fixed, ...answerHeadersOf(reply.headers), ...extra, 'content-length': reply.body.length };
   response.writeHead(reply.status, headers).end(reply.body);
-}
-
-function hang(request: http.IncomingMessage): void {
-  request.resume();
-  const timer = setTimeout(() => request.socket.destroy(), hangMs);
-  request.socket.once('close', () => clearTimeout(timer));
 }
 
 function fail(request: http.IncomingMessage, response: http.ServerResponse, cause: unknown): void {

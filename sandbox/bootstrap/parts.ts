@@ -13,6 +13,7 @@ const parts = {
   'node-agent': 'kubernetes/node-agent.ts',
   application: 'application/server.ts',
   hook: 'network/hook.ts',
+  clock: 'chaos/clock.ts',
 } as const;
 
 /** @returns the paths of the bundles. @throws Error that names the source and the line that can't be bundled. */

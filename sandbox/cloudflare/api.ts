@@ -1,10 +1,11 @@
 /** The API v4 over HTTPS: who asks, how often, whether they may, and the envelope of the answer. */
 import type * as http from 'node:http';
 import * as https from 'node:https';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Certificate } from '../authority';
+import { isCarriedOut } from '../chaos/http';
+import { ChaosBook, chaosFiles } from '../chaos/rules';
 import { Fault, invalid, missing, noRoute, refused } from './fault';
-import { Chaos, RateLimit } from './limits';
+import { orderedFault, RateLimit } from './limits';
 import { allows, checkValidity } from './permissions';
 import { recordRoutes } from './records';
 import type { Account, Answer, Call, Route } from './route';
@@ -62,7 +63,7 @@ async function readForm(bytes: Buffer, type: string): Promise<Record<string, str
 
 export class Api {
   private readonly limit = new RateLimit();
-  private readonly chaos = new Chaos();
+  private readonly chaos = new ChaosBook(chaosFiles.cloudflare);
 
   constructor(
     private readonly store: Store,
@@ -81,10 +82,13 @@ export class Api {
 
   private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     try {
-      if (this.chaos.latencyMs > 0) await delay(this.chaos.latencyMs);
-      this.chaos.fail();
+      const { method = 'GET', url: path = '/' } = request;
+      const fate = await this.chaos.befall({ method, path, from: request.socket.remoteAddress });
+      if (fate.kind === 'answered') throw orderedFault(fate.status, fate.retryAfter);
+      if (!isCarriedOut(request, fate)) return;
       const answer = await this.answer(request);
-      if (request.method !== 'GET' && this.chaos.loses()) return void request.socket.destroy();
+      if (method !== 'GET') console.log(`${new Date().toISOString()} write ${method} ${path}`);
+      if (fate.kind === 'lost') return void request.socket.destroy();
       if (answer.text !== undefined) send(response, 200, answer.text, { 'content-type': 'text/plain;charset=UTF-8' });
       else {
         const { result = null, result_info, messages = [] } = answer;

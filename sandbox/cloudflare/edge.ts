@@ -87,7 +87,13 @@ export class Edge {
     const key = `${host} ${content}`;
     const known = this.agents.get(key);
     if (known) return known;
-    const agent = new https.Agent({ keepAlive: true, maxFreeSockets: 64, ca: this.ca, servername: host });
+    const agent = new https.Agent({
+      keepAlive: true,
+      maxFreeSockets: 64,
+      ca: this.ca,
+      servername: host,
+      localAddress: outside.edge, // an isolated site still hears its users
+    });
     this.agents.set(key, agent);
     return agent;
   }

@@ -3,6 +3,7 @@ import type { V1Container, V1EnvVarSource, V1Pod, V1ResourceRequirements } from 
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { authorityFile } from '../authority';
+import { clockFile } from '../chaos/clocks';
 import { standpointIn } from '../network/standpoints';
 import { folders, ports } from '../world';
 import type { Cluster } from './cluster';
@@ -109,7 +110,7 @@ export async function declaredEnvironment(place: PodPlace, container: V1Containe
 
 /** Puts the process at the pod's place: the hook, its standpoint, and the authority that all TLS names here are signed by. */
 export function placeEnvironment(place: PodPlace, declared: Readonly<Record<string, string>>): Record<string, string> {
-  const hook = `--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`;
+  const preload = (part: string) => `--require ${JSON.stringify(path.join(folders.build, `${part}.js`))}`;
   return {
     HOSTNAME: podName(place.pod),
     NODE_EXTRA_CA_CERTS: authorityFile,
@@ -118,7 +119,8 @@ export function placeEnvironment(place: PodPlace, declared: Readonly<Record<stri
     // On a real node this is the address of a service in front of the API server.
     KUBERNETES_SERVICE_HOST: place.cluster.address,
     KUBERNETES_SERVICE_PORT: String(ports.kubernetes),
-    NODE_OPTIONS: [hook, declared['NODE_OPTIONS']].filter(Boolean).join(' '),
+    NODE_OPTIONS: [preload('hook'), preload('clock'), declared['NODE_OPTIONS']].filter(Boolean).join(' '),
+    STANDBY_CLOCK: clockFile(place.cluster.site),
     STANDBY_NET: JSON.stringify(standpointIn(place.cluster.site, place.address)),
   };
 }

@@ -272,22 +272,29 @@ describe('cloudflare API', function () {
   });
 
   describe('in trouble', () => {
-    const order = (content: unknown) =>
-      fs.writeFileSync(path.join(world.world.folders.cloudflare, 'chaos.json'), JSON.stringify(content));
-    afterEach(() => order({}));
+    const order = (...rules: readonly object[]) =>
+      fs.writeFileSync(path.join(world.world.folders.cloudflare, 'chaos.json'), JSON.stringify({ rules }));
+    afterEach(() => order());
 
     it('fails the next requests without effect, or takes effect without an answer', async () => {
       const record = { name: 'chaos', content: '127.0.0.1' };
-      order({ fail: { status: 500, count: 1 } });
+      order({ id: 'fault', match: '^POST .*/dns_records', times: 1, status: 500 });
       expect(await outcome(create(record))).to.equal('500 10001');
       expect(await names({ name: { exact: 'chaos.moodtalk.ch' } })).to.have.length(0);
-      order({ lose: { count: 1 } });
+      order({ id: 'busy', match: '^POST .*/dns_records', times: 1, status: 429, retryAfter: 7 });
+      expect(await outcome(create(record))).to.equal('429 971');
+      order({ id: 'cut', match: '^POST .*/dns_records', times: 1, refuse: true });
+      expect(await outcome(create(record))).to.equal('Connection error.');
+      expect(await names({ name: { exact: 'chaos.moodtalk.ch' } })).to.have.length(0);
+      order({ id: 'lost', match: '^POST .*/dns_records', times: 1, lost: true });
       expect(await outcome(create(record))).to.equal('Connection error.');
       expect(await outcome(create(record))).to.equal('400 81058');
-      order({ latencyMs: 120 });
+      order({ id: 'slow', match: '.', latencyMs: 120 });
       const began = Date.now();
       await names();
       expect(Date.now() - began).to.be.at.least(120);
+      order({ id: 'elsewhere', match: '.', from: '127.1.1.', status: 500 });
+      expect(await names({ name: { exact: 'chaos.moodtalk.ch' } })).to.have.length(1);
     });
 
     it('goes on after a kill with every change that it acknowledged', async () => {

@@ -11,6 +11,10 @@ import type * as authorityModule from '../../sandbox/authority';
 import type * as outsideModule from '../../sandbox/network/outside';
 import type * as standpointsModule from '../../sandbox/network/standpoints';
 import type * as processModule from '../../sandbox/process';
+import type * as rulesModule from '../../sandbox/chaos/rules';
+import type * as clocksModule from '../../sandbox/chaos/clocks';
+import type * as frozenModule from '../../sandbox/chaos/frozen';
+import type * as silenceModule from '../../sandbox/silence';
 import type * as worldModule from '../../sandbox/world';
 import * as own from '../../sandbox/world';
 
@@ -20,6 +24,10 @@ interface Modules {
   readonly authority: typeof authorityModule;
   readonly standpoints: typeof standpointsModule;
   readonly outside: typeof outsideModule;
+  readonly silence: typeof silenceModule;
+  readonly rules: typeof rulesModule;
+  readonly clocks: typeof clocksModule;
+  readonly frozen: typeof frozenModule;
 }
 
 const sources: Readonly<Record<keyof Modules, string>> = {
@@ -28,6 +36,10 @@ const sources: Readonly<Record<keyof Modules, string>> = {
   authority: 'authority',
   standpoints: 'network/standpoints',
   outside: 'network/outside',
+  silence: 'silence',
+  rules: 'chaos/rules',
+  clocks: 'chaos/clocks',
+  frozen: 'chaos/frozen',
 };
 
 const run = promisify(execFile);
@@ -35,6 +47,7 @@ const bundles = {
   'node-agent': 'kubernetes/node-agent.ts',
   application: 'application/server.ts',
   hook: 'network/hook.ts',
+  clock: 'chaos/clock.ts',
 } as const;
 
 /** Modules of a world that is not this process's own: they read the environment once, when they are loaded. */

@@ -1,6 +1,6 @@
 /** `Microsoft.App/containerApps`: each one a process of its site, reached at an address of its own. */
 import * as fs from 'node:fs';
-import { silence } from '../../silence';
+import { isCutOff } from '../../silence';
 import { ArmError, type ArmContent, type ArmResource, type Context, type Json, type Kind } from '../kind';
 import { folderOf, readDeployment, writeDeployment, type Deployment } from './deployment';
 import { apiVersions, appType, environmentType } from './environment';
@@ -110,7 +110,7 @@ async function read(_ctx: Context, resource: ArmResource): Promise<ArmResource> 
 
 async function statusOf(deployment: Deployment | undefined): Promise<string> {
   if (!deployment || deployment.desired === 'stopped') return 'Stopped';
-  if (silence()[deployment.site] === 'site' || !isUp(deployment)) return 'Progressing';
+  if (isCutOff(deployment.site) || !isUp(deployment)) return 'Progressing';
   return (await isReady(deployment)) ? 'Running' : 'Progressing';
 }
 
@@ -163,7 +163,7 @@ export const app: Kind = {
   async onStart(ctx, resource) {
     keep(ctx);
     const deployment = readDeployment(resource.id);
-    if (deployment && silence()[deployment.site] !== 'site') await ensure(deployment);
+    if (deployment && !isCutOff(deployment.site)) await ensure(deployment);
   },
   async onStop(_ctx, resource) {
     endKeeping?.();

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, fetch } from 'undici';
 import { authorityFile, issue } from '../../authority';
 import { isRunning, logFile, start, stop, type ProcessSpec } from '../../process';
-import { silence } from '../../silence';
+import { isCutOff } from '../../silence';
 import { ports } from '../../world';
 import { folderOf, listDeployments, readDeployment, writeSecret, type Deployment, type Probe } from './deployment';
 import { keycloakProcess } from './keycloak';
@@ -159,7 +159,7 @@ export function keepApps(log: (line: string) => void): () => void {
 async function keepOne(resourceId: string, health: Health, log: (line: string) => void): Promise<void> {
   const deployment = readDeployment(resourceId);
   if (!deployment || queues.has(resourceId) || deployment.desired === 'stopped') return;
-  if (silence()[deployment.site] === 'site') return; // nobody can see into a silent region
+  if (isCutOff(deployment.site)) return; // nobody can see into a silent region
   if (!isUp(deployment)) {
     if (Date.now() < health.nextStartAt) return;
     health.nextStartAt = Date.now() + Math.min(mostBackoffMs, 1000 * 2 ** health.restarts);

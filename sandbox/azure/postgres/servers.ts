@@ -1,6 +1,6 @@
 /** What is done to a server as a whole, one thing at a time; and the round that keeps what should run running. */
 import * as fs from 'node:fs';
-import { silence } from '../../silence';
+import { isCutOff } from '../../silence';
 import { geoReplicationSeconds, regionOf } from '../../world';
 import { ensureReceiver, flushToStore, localStore, removeRemains, stopReceiver, takeBase } from './backup';
 import {
@@ -44,7 +44,7 @@ export function exclusively<T>(name: string, act: () => Promise<T>): Promise<T> 
   return result;
 }
 
-export const unreachable = (record: Pick<ServerRecord, 'site'>) => silence()[record.site] === 'site';
+export const unreachable = (record: Pick<ServerRecord, 'site'>) => isCutOff(record.site);
 
 /** Brings a new server into being. Repeatable: what an interrupted call left is made anew. */
 export async function createServer(record: ServerRecord, origin: Origin, shape: Shape): Promise<void> {

@@ -6,7 +6,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/pflag"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/client-go/rest"
+	basecompatibility "k8s.io/component-base/compatibility"
+	logsapi "k8s.io/component-base/logs/api/v1"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	apiserveroptions "k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 )
 
@@ -27,8 +33,7 @@ const serviceRange = "172.30.0.0/16"
 
 func runAPIServer(ctx context.Context, c *cluster, etcd string) error {
 	key := c.keys.path
-	command := apiserver.NewAPIServerCommand()
-	command.SetArgs([]string{
+	err := serveAPI(ctx, c, []string{
 		"--etcd-servers=" + etcd,
 		"--bind-address=" + c.address, "--advertise-address=" + c.address, "--secure-port=" + strconv.Itoa(c.port),
 		"--endpoint-reconciler-type=none", // a loopback address is not allowed in Endpoints
@@ -51,7 +56,53 @@ func runAPIServer(ctx context.Context, c *cluster, etcd string) error {
 		"--max-requests-inflight=0", "--max-mutating-requests-inflight=0", // 0: no limit
 		"--shutdown-delay-duration=0s",
 	})
-	return fmt.Errorf("kube-apiserver ended: %w", orUnasked(command.ExecuteContext(ctx)))
+	return fmt.Errorf("kube-apiserver ended: %w", orUnasked(err))
+}
+
+// serveAPI does what the command kube-apiserver does with its arguments, and puts the cluster's faults in front.
+func serveAPI(ctx context.Context, c *cluster, args []string) error {
+	options := apiserveroptions.NewServerRunOptions()
+	flags := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
+	for _, set := range options.Flags().FlagSets {
+		flags.AddFlagSet(set)
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := options.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
+		return err
+	}
+	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+	gates := options.GenericServerRunOptions.ComponentGlobalsRegistry.FeatureGateFor(basecompatibility.DefaultKubeComponent)
+	if err := logsapi.ValidateAndApply(options.Logs, gates); err != nil {
+		return err
+	}
+	completed, err := options.Complete(ctx)
+	if err != nil {
+		return err
+	}
+	if errs := completed.Validate(); len(errs) > 0 {
+		return utilerrors.NewAggregate(errs)
+	}
+	config, err := apiserver.NewConfig(completed)
+	if err != nil {
+		return err
+	}
+	outermost := config.Aggregator.GenericConfig
+	outermost.BuildHandlerChainFunc = newFaults(c).wrap(outermost.BuildHandlerChainFunc)
+	whole, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	chain, err := apiserver.CreateServerChain(whole)
+	if err != nil {
+		return err
+	}
+	prepared, err := chain.PrepareRun()
+	if err != nil {
+		return err
+	}
+	return prepared.Run(ctx)
 }
 
 func runControllerManager(ctx context.Context, c *cluster) error {
