@@ -122,6 +122,10 @@ export const failoverSchema = z.strictObject({
       fix: 'write the id that `az ad signed-in-user show --query id` (or `az ad sp show`) prints',
     },
   ),
+  operatorPrincipalType: f.field(z.enum(['User', 'Group', 'ServicePrincipal']).default('User'), {
+    description: 'What `operatorPrincipalId` is; a pipeline is a ServicePrincipal.',
+    allowed: 'User, Group, ServicePrincipal',
+  }),
   originCertificate: f.field(
     z
       .string()

@@ -2,9 +2,9 @@
  * A site: the stacks `prod` and `intg`, the same program with other values. It makes what stays where it is; what moves belongs to
  * the failover stack. Nothing here asks the site anything, so that a preview works while the site is gone.
  */
-import { UserAssignedIdentity } from '@pulumi/azure-native/managedidentity/userAssignedIdentity';
 import { ResourceGroup } from '@pulumi/azure-native/resources/resourceGroup';
 import * as pulumi from '@pulumi/pulumi';
+import { SiteIdentity } from '../components/access/siteIdentity';
 import { BackupStorage } from '../components/backup/backupStorage';
 import { KubernetesCluster } from '../components/cluster/kubernetesCluster';
 import type { ManagedDatabase } from '../components/database/engine';
@@ -18,7 +18,7 @@ import { SiteNetwork } from '../components/network/siteNetwork';
 import type { EnvironmentConfig } from '../config/environment';
 import type { Site } from '../config/fields';
 import type { SiteOutputs, SiteSecrets } from '../config/outputs';
-import { siteNames } from './names';
+import { agentHost, agentServiceAccount, siteNames } from './names';
 import { siteSecrets, type ClientSecrets } from './secrets';
 
 /** Login that the vendor's rules admit on both engines. */
@@ -56,10 +56,12 @@ export function environment(site: Site, config: EnvironmentConfig): EnvironmentO
     linkName: names.label,
     networkId: network.id,
   });
-  const siteIdentity = new UserAssignedIdentity('identity-of-site', {
+  const siteIdentity = new SiteIdentity('identity-of-site', {
     resourceGroupName: groups.site.name,
     location: config.region,
-    resourceName: names.identity,
+    identityName: names.identity,
+    issuer: cluster.issuer,
+    serviceAccount: { namespace: config.company, name: agentServiceAccount },
   });
   const monitoring = siteMonitoring(names, config, groups.site, {
     database: database.observedId,
@@ -221,7 +223,7 @@ interface Parts {
   readonly identity: IdentityProvider;
   readonly backup: BackupStorage;
   readonly zone: InternalZone;
-  readonly siteIdentity: UserAssignedIdentity;
+  readonly siteIdentity: SiteIdentity;
   readonly monitoring: SiteMonitoring;
 }
 
@@ -240,13 +242,14 @@ function siteOutputs(
     zone: config.zone,
     hosts: config.hosts,
     resourceGroup: { name: groups.site.name, id: groups.site.id },
+    globalRegion: config.globalRegion,
     globalResourceGroup: groups.global.name,
     network: {
       id: network.id,
       egressAddress: network.egressAddress,
       ingressAddress: network.ingressAddress,
     },
-    cluster: { name: cluster.clusterName, id: cluster.clusterId },
+    cluster: { name: cluster.clusterName, id: cluster.clusterId, issuer: cluster.issuer },
     database: {
       engine,
       server: database.serverName,
@@ -275,6 +278,9 @@ function siteOutputs(
     },
     backup: { account: parts.backup.accountName, container: parts.backup.containerName },
     internalZone: parts.zone.zoneName,
+    agentHost: parts.zone.zoneName.apply(agentHost),
     principalId: parts.siteIdentity.principalId,
+    clientId: parts.siteIdentity.clientId,
+    tenantId: parts.siteIdentity.tenantId,
   });
 }

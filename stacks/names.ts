@@ -16,6 +16,16 @@ export const siteNames = (company: string, site: Site) => {
   } as const;
 };
 
+/** Service account of a site's agents: the only one that may be the site's managed identity. */
+export const agentServiceAccount = 'standby-agent';
+
+/** Host that a site's agents answer to, in the site's internal zone. */
+export const agentHost = (internalZone: string): string => `${agentRecord}.${internalZone}`;
+export const agentRecord = 'standby';
+
+export const coordinationNames = (company: string) =>
+  ({ resourceGroup: `rg-${company}-standby`, account: `st${company}standby`, container: 'standby' }) as const;
+
 /** Of the identity provider on a recovered server. */
 export const recoveredIdentityProvider = (company: string, site: Site, epoch: number): string =>
   `${siteNames(company, site).identityProvider}-e${epoch}`;

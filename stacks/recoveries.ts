@@ -9,7 +9,7 @@ import { DatabaseAlerts } from '../components/monitoring/databaseAlerts';
 import type { FailoverConfig, Recovery } from '../config/failover';
 import { otherSite } from '../config/fields';
 import { pairOf } from '../config/regions';
-import { builtServer, lostSite, productionServers, type ServerPlan } from '../config/servers';
+import { builtServer, lostSite, preparation, productionServers, type ServerPlan } from '../config/servers';
 import { recoveredIdentityProvider } from './names';
 import type { KnownSites } from './sites';
 
@@ -42,38 +42,44 @@ export function placeServers(config: FailoverConfig, known: KnownSites): PlacedS
   });
 }
 
-export interface MadeServers {
-  /** What must be done before the active site may write: servers, fences, admissions. */
-  readonly open: pulumi.Resource[];
-  /** What must run before people are led to the active site: the identity providers. */
-  readonly serving: pulumi.Resource[];
-}
-
 /**
  * Makes what is missing and sets every fence, each server after the one that it comes from: what is left is closed before what
  * follows it is promoted or opened.
- * @param left - the platform on the site that is left: nothing is closed, promoted or opened before it stands still.
+ * @param left - the site that is left, with no right to write: nothing is closed, promoted or opened before that.
+ * @returns what must be done before the active site may write: servers, fences, admissions.
  */
 export function makeServers(
   config: FailoverConfig,
   known: KnownSites,
   servers: readonly PlacedServer[],
   left: pulumi.Resource[],
-): MadeServers {
+): pulumi.Resource[] {
   const done = new Map<string, pulumi.Resource[]>();
-  const serving: pulumi.Resource[] = [];
   for (const server of servers) {
     const { recovery } = server;
     const before = recovery ? [...left, ...(done.get(recovery.from) ?? [])] : left;
     const made = recovery ? [recoveryServer(known, servers, server, recovery, before)] : [];
-    const fence = writeFence(server, [...before, ...made]);
-    if (recovery && !server.streaming) serving.push(recoveredIdentity(config, known, server, recovery, [fence]));
-    const admission = server.site === 'prod' ? [databaseAdmission(config, known, server, made)] : [];
+    const fence = writeFence(config, server, [...before, ...made]);
     if (recovery) alerts(known, server, made);
-    done.set(server.name, [...made, fence, ...admission]);
+    done.set(server.name, [...made, fence, databaseAdmission(config, known, server, made)]);
   }
-  return { open: [...done.values()].flat(), serving };
+  return [...done.values()].flat();
 }
+
+/**
+ * The identity providers of recovered servers. A replica's is there from the start, asleep: where it is needed nobody makes one
+ * first, and nobody removes one from a site that is lost.
+ * @param dependsOn - whoever opens the servers to them.
+ */
+export const identityProviders = (
+  config: FailoverConfig,
+  known: KnownSites,
+  servers: readonly PlacedServer[],
+  dependsOn: pulumi.Resource[],
+): pulumi.Resource[] =>
+  servers.flatMap((server) =>
+    server.recovery ? [recoveredIdentity(config, known, servers, server, server.recovery, dependsOn)] : [],
+  );
 
 function recoveryServer(
   known: KnownSites,
@@ -105,33 +111,39 @@ function recoveryServer(
   );
 }
 
-/** Closed unless somebody works on it. A replica that streams takes no writes anyway, and must be open once it is promoted. */
-const writeFence = (server: PlacedServer, dependsOn: pulumi.Resource[]) =>
+/**
+ * Closed unless somebody works on it, and all of them while servers are only made. A replica that streams takes no writes anyway,
+ * and must be open once it is promoted.
+ */
+const writeFence = (config: FailoverConfig, server: PlacedServer, dependsOn: pulumi.Resource[]) =>
   new WriteFence(
     `fence-${server.name}`,
     {
       resourceGroupName: server.resourceGroup,
       serverName: server.name,
-      closed: !server.database && !server.identity && !server.streaming,
+      closed: !server.streaming && (config.stage === 'made' || (!server.database && !server.identity)),
       frozen: server.frozen,
     },
     { dependsOn },
   );
 
-/** INTG gets to a server in PROD while it works on it. */
+/** Where the other site's address gets in: it works on the server, or is prepared to, itself or through the server's replica. */
 function databaseAdmission(
   config: FailoverConfig,
   known: KnownSites,
   server: PlacedServer,
   dependsOn: pulumi.Resource[],
 ) {
-  const worker = server.database ? config.activeSite : server.site;
+  const next = preparation(config);
+  const prepared = next && [next.server.name, next.server.recovery?.from].includes(server.name) ? [next.site] : [];
+  const workers = [...(server.database ? [config.activeSite] : []), ...prepared];
+  const guest = workers.find((site) => site !== server.site) ?? server.site;
   return new DatabaseAdmission(
     `admission-${server.name}`,
     {
       resourceGroupName: server.resourceGroup,
       serverName: server.name,
-      address: known[worker].outputs.network.egressAddress,
+      address: known[guest].outputs.network.egressAddress,
       frozen: server.frozen,
     },
     { dependsOn },
@@ -142,6 +154,7 @@ function databaseAdmission(
 function recoveredIdentity(
   config: FailoverConfig,
   known: KnownSites,
+  servers: readonly PlacedServer[],
   server: PlacedServer,
   recovery: Recovery,
   dependsOn: pulumi.Resource[],
@@ -150,6 +163,8 @@ function recoveredIdentity(
   const { identity, database } = known.prod.outputs;
   const { secrets } = known.prod;
   const engine = databaseEngines[database.engine];
+  const source = recovery.method === 'replica' ? servers.find(({ name }) => name === recovery.from)?.fqdn : undefined;
+  const running = config.stage !== 'made' && (server.identity || preparation(config)?.server.name === server.name);
   return new IdentityProvider(
     `idp-${server.name}`,
     {
@@ -160,7 +175,7 @@ function recoveredIdentity(
       environmentDomain: outputs.identity.environmentDomain,
       image: identity.image,
       databaseVendor: engine.keycloakVendor,
-      databaseUrl: engine.jdbcUrl(server.fqdn, identity.database),
+      databaseUrl: engine.jdbcUrl(server.fqdn, identity.database, source),
       databaseUser: database.user,
       databasePassword: secrets.databasePassword,
       publicHost: config.hosts.idp,
@@ -168,7 +183,7 @@ function recoveredIdentity(
       realmName: identity.realm,
       administrator: identity.administrator,
       administratorPassword: secrets.administratorPassword,
-      minReplicas: server.identity ? 1 : 0,
+      minReplicas: running ? 1 : 0,
       frozen: server.frozen,
     },
     { dependsOn },

@@ -23,6 +23,8 @@ export interface KubernetesClusterArgs {
 export class KubernetesCluster extends pulumi.ComponentResource {
   readonly clusterName: pulumi.Output<string>;
   readonly clusterId: pulumi.Output<string>;
+  /** Who signs the tokens of the cluster's service accounts: what a federated credential trusts. */
+  readonly issuer: pulumi.Output<string>;
 
   constructor(name: string, args: KubernetesClusterArgs, opts?: Options) {
     super('standby:cluster:KubernetesCluster', name, {}, opts);
@@ -32,7 +34,8 @@ export class KubernetesCluster extends pulumi.ComponentResource {
 
     this.clusterName = cluster.name;
     this.clusterId = cluster.id;
-    this.registerOutputs({ clusterName: this.clusterName, clusterId: this.clusterId });
+    this.issuer = cluster.oidcIssuerProfile.apply((profile) => profile?.issuerURL ?? '');
+    this.registerOutputs({ clusterName: this.clusterName, clusterId: this.clusterId, issuer: this.issuer });
   }
 }
 

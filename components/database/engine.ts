@@ -52,6 +52,9 @@ export interface DatabaseEngine {
   /** The identity provider's word for this engine. */
   readonly keycloakVendor: 'postgres' | 'mssql';
   create(name: string, args: DatabaseArgs, opts?: Options): ManagedDatabase & pulumi.Resource;
-  /** @returns an address for a Java client, with the server's certificate verified. */
-  jdbcUrl(fqdn: string, database: string): string;
+  /**
+   * @param source - server that the first one follows for now: who connects works on that until the first one takes writes.
+   * @returns an address for a Java client, with the server's certificate verified.
+   */
+  jdbcUrl(fqdn: string, database: string, source?: string): string;
 }

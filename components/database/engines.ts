@@ -4,6 +4,19 @@ import type { DatabaseArgs, DatabaseEngine } from './engine';
 import type { Options } from '../options';
 import { PostgresqlServer } from './postgresqlServer';
 
+/** Seconds. A server that was silenced is given up before people give up, and a promotion is seen at the next connection. */
+const jdbcOptions = {
+  sslmode: 'verify-full',
+  // The platform's own certificates are the Java runtime's, so its store of trusted authorities decides.
+  sslfactory: 'org.postgresql.ssl.DefaultJavaSSLFactory',
+  targetServerType: 'primary',
+  hostRecheckSeconds: '1',
+  connectTimeout: '2',
+  loginTimeout: '6',
+  socketTimeout: '10',
+  tcpKeepAlive: 'true',
+};
+
 const postgresql = {
   port: 5432,
   keycloakVendor: 'postgres',
@@ -14,9 +27,10 @@ const postgresql = {
     load: { metric: 'active_connections', aggregation: 'Average', operator: 'GreaterThan' },
   },
   create: (name: string, args: DatabaseArgs, opts?: Options) => new PostgresqlServer(name, args, opts),
-  // The platform's own certificates are the Java runtime's, so its store of trusted authorities decides.
-  jdbcUrl: (fqdn, database) =>
-    `jdbc:postgresql://${fqdn}:5432/${database}?sslmode=verify-full&sslfactory=org.postgresql.ssl.DefaultJavaSSLFactory`,
+  jdbcUrl: (fqdn: string, database: string, source?: string) => {
+    const hosts = [fqdn, ...(source === undefined ? [] : [source])].map((host) => `${host}:5432`);
+    return `jdbc:postgresql://${hosts.join(',')}/${database}?${new URLSearchParams(jdbcOptions).toString()}`;
+  },
 } satisfies DatabaseEngine;
 
 const sqlserver = {

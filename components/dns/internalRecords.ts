@@ -14,9 +14,13 @@ export interface InternalRecordsArgs {
   readonly databaseFqdn: pulumi.Input<string>;
   /** Identity provider in use. */
   readonly identityFqdn: pulumi.Input<string>;
+  /** Names that stay with the site itself, and their addresses. */
+  readonly own: Readonly<Record<string, pulumi.Input<string>>>;
   /** Name of the link to the other site's network, and that network: each site sees both zones. */
   readonly linkName: pulumi.Input<string>;
   readonly otherNetworkId: pulumi.Input<string>;
+  /** The records that move stay where they are. @default - false */
+  readonly frozen?: boolean;
   /** A site can't be reached: the link stays as it is. The records move all the same. @default - false */
   readonly frozenLink?: boolean;
 }
@@ -30,11 +34,13 @@ export class InternalRecords extends pulumi.ComponentResource {
 
   constructor(name: string, args: InternalRecordsArgs, opts?: Options) {
     super('standby:dns:InternalRecords', name, {}, opts);
-    for (const app of args.apps) {
-      record(this, name, args, app, { recordType: 'A', aRecords: [{ ipv4Address: args.ingressAddress }] });
+    const moving: pulumi.CustomResourceOptions = { parent: this, ...untouched(args.frozen) };
+    for (const app of args.apps) record(name, args, app, toAddress(args.ingressAddress), moving);
+    record(name, args, 'db', { recordType: 'CNAME', cnameRecord: { cname: args.databaseFqdn } }, moving);
+    record(name, args, 'idp', { recordType: 'CNAME', cnameRecord: { cname: args.identityFqdn } }, moving);
+    for (const [host, address] of Object.entries(args.own)) {
+      record(name, args, host, toAddress(address), { parent: this });
     }
-    record(this, name, args, 'db', { recordType: 'CNAME', cnameRecord: { cname: args.databaseFqdn } });
-    record(this, name, args, 'idp', { recordType: 'CNAME', cnameRecord: { cname: args.identityFqdn } });
     linkToOtherSite(this, name, args);
 
     this.zoneName = pulumi.output(args.zoneName);
@@ -44,7 +50,15 @@ export class InternalRecords extends pulumi.ComponentResource {
 
 type Content = Pick<ConstructorParameters<typeof PrivateRecordSet>[1], 'recordType' | 'aRecords' | 'cnameRecord'>;
 
-function record(parent: pulumi.Resource, name: string, args: InternalRecordsArgs, host: string, content: Content) {
+const toAddress = (ipv4Address: pulumi.Input<string>): Content => ({ recordType: 'A', aRecords: [{ ipv4Address }] });
+
+function record(
+  name: string,
+  args: InternalRecordsArgs,
+  host: string,
+  content: Content,
+  opts: pulumi.CustomResourceOptions,
+) {
   return new PrivateRecordSet(
     `${name}-${host}`,
     {
@@ -54,7 +68,7 @@ function record(parent: pulumi.Resource, name: string, args: InternalRecordsArgs
       ttl: timeToLive,
       ...content,
     },
-    { parent },
+    opts,
   );
 }
 

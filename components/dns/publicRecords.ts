@@ -1,6 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { Hosts } from '../../config/fields';
-import type { Options } from '../options';
+import { untouched, type Options } from '../options';
 import type { DnsProvider } from './provider';
 
 export interface PublicRecordsArgs {
@@ -8,6 +8,8 @@ export interface PublicRecordsArgs {
   readonly hosts: Hosts;
   /** Where all of them lead: the active site's ingress. */
   readonly address: pulumi.Input<string>;
+  /** They stay where they are. @default - false */
+  readonly frozen?: boolean;
 }
 
 /** The public hosts. They move together, by one address. */
@@ -20,7 +22,7 @@ export class PublicRecords extends pulumi.ComponentResource {
       args.provider.addressRecord(
         `${name}-${short}`,
         { host, address: args.address, comment: 'Moved by the failover stack' },
-        { parent: this },
+        { parent: this, ...untouched(args.frozen) },
       );
     }
     this.address = pulumi.output(args.address);

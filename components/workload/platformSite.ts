@@ -2,7 +2,8 @@ import { Secret } from '@pulumi/kubernetes/core/v1/secret';
 import { Namespace } from '@pulumi/kubernetes/core/v1/namespace';
 import * as pulumi from '@pulumi/pulumi';
 import type { App, Hosts } from '../../config/fields';
-import type { Options } from '../options';
+import { untouched, type Options } from '../options';
+import { Agent, type AgentArgs } from './agent';
 import { Application } from './application';
 import { Front } from './front';
 import { isolation } from './isolation';
@@ -13,8 +14,8 @@ export interface PlatformSiteArgs {
   /** Namespace, and ingress class, of the platform. */
   readonly platform: string;
   readonly site: string;
-  /** The site has the business: with false nothing runs, and everything else is ready. */
-  readonly active: boolean;
+  /** With false no application runs, and everything else is ready. */
+  readonly running: boolean;
   readonly apps: readonly App[];
   readonly hosts: Hosts;
   /** Image of the release, pinned by digest. */
@@ -23,7 +24,7 @@ export interface PlatformSiteArgs {
   readonly release: string;
   /** Fencing token: grows at each change of role, and is in every pod. */
   readonly epoch: number;
-  /** Instances of each application while the site is active. */
+  /** Instances of each application while it runs. */
   readonly replicas: number;
   readonly database: DatabaseBinding;
   readonly realm: string;
@@ -39,6 +40,12 @@ export interface PlatformSiteArgs {
   readonly ingressGroup: pulumi.Input<string>;
   /** Certificate, in a key vault, that the ingress shows. @default - the ingress controller's own */
   readonly certificate?: string;
+  /** The site's agent. The applications wait until it is ready: at the active site, until it has the right to write. @default - none */
+  readonly agent?: AgentArgs;
+  /** The agent stays as it is. @default - false */
+  readonly agentFrozen?: boolean;
+  /** What else the applications wait for; it may be made later than this. @default - [] */
+  readonly applicationsAfter?: pulumi.Resource[] | Promise<pulumi.Resource[]>;
 }
 
 export interface DatabaseBinding {
@@ -52,6 +59,8 @@ export interface DatabaseBinding {
 /** The platform on one site's cluster: all of it on both sites, running on the active one. */
 export class PlatformSite extends pulumi.ComponentResource {
   readonly url: string;
+  /** The site's agent; when it is ready, the site has the right to write, or has given it up. */
+  readonly agent: Agent | undefined;
 
   constructor(name: string, args: PlatformSiteArgs, opts?: Options) {
     super('standby:workload:PlatformSite', name, {}, opts);
@@ -59,11 +68,14 @@ export class PlatformSite extends pulumi.ComponentResource {
     const binding = bindingSecret(this, name, args, namespace);
     isolation(this, name, args.platform, namespace);
     new Front(`${name}-front`, args, { parent: this, dependsOn: namespace });
+    this.agent = args.agent && siteAgent(this, name, args.agent, namespace, args.agentFrozen);
+    const first = [namespace, binding, ...(this.agent ? [this.agent] : [])];
+    const dependsOn = Promise.resolve(args.applicationsAfter ?? []).then((more) => [...first, ...more]);
     for (const app of args.apps) {
       new Application(
         `${name}-${app}`,
-        { ...args, app, host: args.hosts[app], bindingName, replicas: args.active ? args.replicas : 0 },
-        { parent: this, dependsOn: [namespace, binding] },
+        { ...args, app, host: args.hosts[app], bindingName, replicas: args.running ? args.replicas : 0 },
+        { parent: this, dependsOn },
       );
     }
 
@@ -73,6 +85,22 @@ export class PlatformSite extends pulumi.ComponentResource {
 }
 
 const bindingName = 'binding';
+
+/** Frozen, it is in the program as the state has it: the component itself need not know. */
+function siteAgent(
+  parent: pulumi.Resource,
+  name: string,
+  args: AgentArgs,
+  namespace: Namespace,
+  frozen: boolean | undefined,
+): Agent {
+  const freeze: pulumi.ResourceTransformation = ({ props, opts }) => ({ props, opts: { ...opts, ...untouched(true) } });
+  return new Agent(`${name}-agent`, args, {
+    parent,
+    dependsOn: namespace,
+    ...(frozen ? { transformations: [freeze] } : {}),
+  });
+}
 
 function bindingSecret(parent: pulumi.Resource, name: string, args: PlatformSiteArgs, namespace: Namespace): Secret {
   const clients = Object.fromEntries(args.apps.map((app) => [clientKey(app), args.clients[app]]));

@@ -141,6 +141,22 @@ describe('identity', () => {
   });
 });
 
+describe('a database for a Java client', () => {
+  const url = (source?: string) =>
+    new URL(databaseEngines.postgresql.jdbcUrl('new.example', 'keycloak', source).replace(/^jdbc:/, ''));
+
+  it('is verified, and given up soon', () => {
+    expect(Object.fromEntries(url().searchParams)).to.include({ sslmode: 'verify-full', connectTimeout: '2' });
+    expect(url().host).to.equal('new.example:5432');
+  });
+
+  it('of a replica is its source until the replica takes writes', () => {
+    const text = databaseEngines.postgresql.jdbcUrl('new.example', 'keycloak', 'old.example');
+    expect(text).to.match(/^jdbc:postgresql:\/\/new\.example:5432,old\.example:5432\/keycloak\?/);
+    expect(text).to.contain('targetServerType=primary').and.to.contain('hostRecheckSeconds=1');
+  });
+});
+
 describe('backup', () => {
   it('BackupStorage: no key, no public access, versions, immutable for its time', async () => {
     const args = { ...place, accountName: 'stxbackup', redundancy: 'Standard_GRS', retentionDays: 35 };

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
+import { SiteIdentity } from '../../components/access/siteIdentity';
 import { DatabaseAdmission } from '../../components/access/databaseAdmission';
 import { ReaderGrant } from '../../components/access/readerGrant';
 import { WriteFence } from '../../components/access/writeFence';
 import { KubernetesCluster } from '../../components/cluster/kubernetesCluster';
+import { CoordinationStore } from '../../components/coordination/coordinationStore';
 import { databaseEngines } from '../../components/database/engines';
 import { cloudflareZone } from '../../components/dns/cloudflare';
 import { InternalRecords } from '../../components/dns/internalRecords';
@@ -73,13 +75,30 @@ describe('dns', () => {
       });
   });
 
+  it('InternalRecords and PublicRecords: stay where they are while a change of role is not complete', async () => {
+    const resources = await made(async () => {
+      new InternalRecords('records', {
+        ...{ resourceGroupName: 'rg-x-global', zoneName: 'prod.internal', apps, ingressAddress: '203.0.20.2' },
+        ...{ databaseFqdn: 'db.example', identityFqdn: 'idp.example', own: { standby: '203.0.10.2' } },
+        ...{ linkName: 'x-intg', otherNetworkId: 'vnet-intg', frozen: true },
+      });
+      const provider = await cloudflareZone('moodtalk.ch');
+      new PublicRecords('public', { provider, hosts, address: '203.0.20.2', frozen: true });
+    });
+    const records = resources.filter(({ type }) => /:(PrivateRecordSet|DnsRecord)$/.test(type));
+    const moving = records.filter(({ name }) => name !== 'records-standby');
+    expect(moving).to.have.length(apps.length + 2 + Object.keys(hosts).length);
+    for (const { name, ignoreChanges } of moving) expect(ignoreChanges, name).to.deep.equal(['*']);
+    expect(one(records, 'azure-native:privatedns:PrivateRecordSet', 'records-standby').ignoreChanges).to.deep.equal([]);
+  });
+
   it('InternalZone and InternalRecords: the applications, db and idp, seen from both networks', async () => {
     const zone = { resourceGroupName: 'rg-x-global', zoneName: 'prod.internal' };
     const resources = await made(() => {
       new InternalZone('internal', { ...zone, linkName: 'x-prod', networkId: 'vnet-prod' });
       new InternalRecords('records', {
         ...{ ...zone, apps, ingressAddress: '203.0.20.2', databaseFqdn: 'db.example', identityFqdn: 'idp.example' },
-        ...{ linkName: 'x-intg', otherNetworkId: 'vnet-intg' },
+        ...{ linkName: 'x-intg', otherNetworkId: 'vnet-intg', own: { standby: '203.0.10.2' } },
       });
     });
     expect(one(resources, 'azure-native:privatedns:PrivateZone', 'internal-zone').protect).to.equal(true);
@@ -93,7 +112,7 @@ describe('dns', () => {
       Object.fromEntries(sets.map(({ inputs }) => [inputs['relativeRecordSetName'], inputs['recordType']])),
     ).to.deep.equal({
       ...Object.fromEntries(apps.map((app) => [app, 'A'])),
-      ...{ db: 'CNAME', idp: 'CNAME' },
+      ...{ db: 'CNAME', idp: 'CNAME', standby: 'A' },
     });
   });
 });
@@ -115,6 +134,21 @@ describe('access', () => {
     expect((await grant(`${group}2`))['roleAssignmentName']).not.to.equal(first['roleAssignmentName']);
   });
 
+  it('SiteIdentity: one service account of the cluster may be it', async () => {
+    const resources = await made(
+      () =>
+        new SiteIdentity('identity', {
+          ...{ ...place, identityName: 'id-x-prod', issuer: 'https://issuer.example/prod/' },
+          serviceAccount: { namespace: 'x', name: 'standby-agent' },
+        }),
+    );
+    const type = 'azure-native:managedidentity:FederatedIdentityCredential';
+    expect(one(resources, type, 'identity-agent').inputs).to.deep.include({
+      ...{ issuer: 'https://issuer.example/prod/', subject: 'system:serviceaccount:x:standby-agent' },
+      audiences: ['api://AzureADTokenExchange'],
+    });
+  });
+
   it('DatabaseAdmission and WriteFence: one address, one parameter', async () => {
     const server = { resourceGroupName: 'rg-x', serverName: 'psql-x' };
     const resources = await made(() => {
@@ -129,6 +163,41 @@ describe('access', () => {
       configurationName: 'default_transaction_read_only',
       value: 'on',
     });
+  });
+});
+
+describe('what the sites share', () => {
+  it('CoordinationStore: in a third region, protected, no key, no versions, open to three identities', async () => {
+    const resources = await made(
+      () =>
+        new CoordinationStore('store', {
+          ...{ resourceGroupName: 'rg-x-standby', location: 'swedencentral', accountName: 'stxstandby' },
+          ...{
+            containerName: 'standby',
+            identities: { prod: 'p1', intg: 'p2' },
+            operator: { principalId: 'p3', principalType: 'User' },
+          },
+        }),
+    );
+    const account = one(resources, 'azure-native:storage:StorageAccount', 'store-account');
+    expect(account.inputs).to.include({
+      ...{ location: 'swedencentral', minimumTlsVersion: 'TLS1_2', allowSharedKeyAccess: false },
+    });
+    const data = resources.filter(({ type }) => /:(ResourceGroup|StorageAccount|BlobContainer)$/.test(type));
+    expect(data.map(({ protect }) => protect)).to.deep.equal([true, true, true]);
+    const blobs = one(resources, 'azure-native:storage:BlobServiceProperties', 'store-blobs').inputs;
+    expect(blobs).to.include({ isVersioningEnabled: false });
+    const grants = resources.filter(({ type }) => type === 'azure-native:authorization:RoleAssignment');
+    expect(grants.map(({ inputs }) => [inputs['principalId'], inputs['principalType']])).to.have.deep.members([
+      ['p1', 'ServicePrincipal'],
+      ['p2', 'ServicePrincipal'],
+      ['p3', 'User'],
+    ]);
+    for (const { inputs } of grants) {
+      expect(String(inputs['scope'])).to.match(/store-container$|standby$/);
+      expect(String(inputs['roleDefinitionId'])).to.match(/ba92f5b4-2d11-453d-a403-e96b0029c9fe$/);
+    }
+    expect(new Set(grants.map(({ inputs }) => inputs['roleAssignmentName'])).size).to.equal(3);
   });
 });
 
@@ -172,7 +241,16 @@ describe('monitoring', () => {
 describe('workload', () => {
   const clients = Object.fromEntries(apps.map((app) => [app, `secret-of-${app}`])) as Record<App, string>;
   const site: PlatformSiteArgs = {
-    ...{ platform: 'moodtalk', site: 'prod', active: true, apps, hosts, image: 'app@sha256:0', release: '1', epoch: 3 },
+    ...{
+      platform: 'moodtalk',
+      site: 'prod',
+      running: true,
+      apps,
+      hosts,
+      image: 'app@sha256:0',
+      release: '1',
+      epoch: 3,
+    },
     ...{ replicas: 2, realm: 'moodtalk', clients, session: 'secret-session', identityName: 'idp.prod.internal' },
     ...{ identityFqdn: 'idp.example', ingressAddress: '203.0.10.2', ingressGroup: 'rg-x' },
     database: { host: 'db.example', port: 5432, database: 'moodtalk', user: 'standby', password: 'secret-password' },
@@ -216,7 +294,7 @@ describe('workload', () => {
   it('PlatformSite: a standby has everything but instances', async () => {
     const [active, standby] = [
       await made(() => new PlatformSite('p', site)),
-      await made(() => new PlatformSite('p', { ...site, active: false })),
+      await made(() => new PlatformSite('p', { ...site, running: false })),
     ];
     const names = (resources: readonly Registered[]) => resources.map(({ type, name }) => `${type} ${name}`).sort();
     expect(names(standby)).to.deep.equal(names(active));

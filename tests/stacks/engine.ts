@@ -28,6 +28,8 @@ export interface Run {
   /** In the order in which they were registered. */
   readonly resources: readonly Registered[];
   readonly outputs: Record<string, unknown>;
+  /** Names of outputs that are secret as a whole. */
+  readonly secretOutputs: readonly string[];
   readonly calls: readonly string[];
 }
 
@@ -89,6 +91,12 @@ function idOf(type: string, name: string, inputs: Json): string {
   return `${subscription}/resourceGroups/${text(inputs['resourceGroupName'])}/providers/${segment}/${text(inputs[key]) || name}`;
 }
 
+const identityOf = (name: string): Json => ({
+  principalId: `principal-${name}`,
+  clientId: `client-${name}`,
+  tenantId: 'tenant',
+});
+
 /** What a vendor adds to what was asked for. */
 function stateOf(type: string, name: string, inputs: Json): Json {
   const own = Object.entries(inputs).find(
@@ -104,7 +112,11 @@ function stateOf(type: string, name: string, inputs: Json): Json {
     ...(type.endsWith(':Server') ? { fullyQualifiedDomainName: `${text(server)}.postgres.database.azure.com` } : {}),
     ...(type.endsWith(':PublicIPAddress') ? { ipAddress: `203.0.${host}.${name.endsWith('egress') ? 1 : 2}` } : {}),
     ...(type.endsWith(':ManagedEnvironment') ? { defaultDomain: `sea-${host}.azurecontainerapps.io` } : {}),
-    ...(type.endsWith(':UserAssignedIdentity') ? { principalId: `principal-${text(inputs['resourceName'])}` } : {}),
+    ...(type.endsWith(':UserAssignedIdentity') ? identityOf(text(inputs['resourceName'])) : {}),
+    ...(account === undefined ? {} : { primaryEndpoints: { blob: `https://${text(account)}.blob.core.windows.net/` } }),
+    ...(type.endsWith(':ManagedCluster')
+      ? { oidcIssuerProfile: { enabled: true, issuerURL: `https://issuer/${name}/` } }
+      : {}),
     ...(type.endsWith(':RandomPassword') ? { result: `result-of-${name}` } : {}),
   };
 }
@@ -174,15 +186,19 @@ export async function record(
   await pulumi.runtime.setMocks(recorder, 'standby', stack, false, 'organization');
   pulumi.runtime.setAllConfig(raw(config));
   listen(pulumi.runtime.getMonitor() as unknown as { registerResource: Register }, resources);
+  const secretOutputs: string[] = [];
   const outputs = await quickly(async () => {
     const made = await make();
     const known: unknown = await new Promise((resolve) =>
       (pulumi.output(made) as pulumi.Output<unknown>).apply(resolve),
     );
+    for (const [name, output] of Object.entries((made ?? {}) as Json)) {
+      if (pulumi.Output.isInstance(output) && (await pulumi.isSecret(output))) secretOutputs.push(name);
+    }
     await pulumi.runtime.disconnect();
     return known;
   });
-  return { resources, outputs: outputs as Json, calls: recorder.calls };
+  return { resources, outputs: outputs as Json, secretOutputs, calls: recorder.calls };
 }
 
 /** Runs a stack's program. */

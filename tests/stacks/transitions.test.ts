@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { parseLandscape } from '../../config/landscape';
 import { planOf, run, World, type Change, type Config, type Registered, type Run } from './engine';
 
 const platformDigest = 'a'.repeat(64);
@@ -27,6 +28,8 @@ const parameter = 'azure-native:dbforpostgresql:Configuration';
 const grant = 'azure-native:authorization:RoleAssignment';
 const deployment = 'kubernetes:apps/v1:Deployment';
 const record = 'cloudflare:index/dnsRecord:DnsRecord';
+
+const isApplication = (one: Registered) => one.type === deployment && !one.name.endsWith('-agent-deployment');
 
 const isOf = (site: 'prod' | 'intg', one: Registered): boolean =>
   one.provider.includes(`kubernetes-${site}`) ||
@@ -81,7 +84,7 @@ describe('the failover stack, from one switch to the next', function () {
   const replicas = (site: string) => [
     ...new Set(
       world.resources
-        .filter((one) => one.type === deployment && one.provider.includes(`kubernetes-${site}`))
+        .filter((one) => isApplication(one) && one.provider.includes(`kubernetes-${site}`))
         .map((one) => (one.inputs['spec'] as { replicas: number }).replicas),
     ),
   ];
@@ -176,7 +179,12 @@ describe('the failover stack, from one switch to the next', function () {
     const follower = world.find(server, 'psql-moodtalk-prod-e3-server').inputs;
     expect(follower).to.include({ createMode: 'Replica', location: 'westeurope' }).and.not.have.property('replica');
     expect(value(parameter, 'fence-psql-moodtalk-prod-e3-read-only', 'value')).to.equal('off');
-    expect(changed(changes, 'azure-native:app:ContainerApp')).to.deep.equal([]);
+    expect(changed(changes, 'azure-native:app:ContainerApp')).to.deep.equal([
+      ['idp-psql-moodtalk-prod-e3-app', 'create'],
+    ]);
+    expect(
+      JSON.stringify(world.find('azure-native:app:ContainerApp', 'idp-psql-moodtalk-prod-e3-app').inputs),
+    ).to.contain('"minReplicas":0');
   });
 
   it('prepared return to home: INTG stands still, its database is closed, then the replica is promoted and PROD starts', async () => {
@@ -259,7 +267,10 @@ describe('the failover stack, from one switch to the next', function () {
     const secretsOf = (type: string, name: string) => world.find(type, name).secrets;
     expect(secretsOf('kubernetes:core/v1:Secret', 'platform-prod-binding')).to.include('stringData');
     expect(secretsOf('pulumi:providers:kubernetes', 'kubernetes-prod')).to.include('kubeconfig');
-    expect(JSON.stringify(last.outputs)).not.to.contain('result-of-');
+    const { landscape, ...told } = last.outputs;
+    expect(JSON.stringify(told)).not.to.contain('result-of-');
+    expect(last.secretOutputs).to.deep.equal(['landscape']);
+    expect(parseLandscape(landscape).secrets.prod.databasePassword).to.equal('result-of-database-password');
     const open = world.resources.filter((one) => one.type === deployment).map((one) => JSON.stringify(one.inputs));
     expect(open.join()).not.to.contain('result-of-');
   });

@@ -1,0 +1,132 @@
+import { RoleAssignment } from '@pulumi/azure-native/authorization/roleAssignment';
+import { ResourceGroup } from '@pulumi/azure-native/resources/resourceGroup';
+import { BlobContainer } from '@pulumi/azure-native/storage/blobContainer';
+import { BlobServiceProperties } from '@pulumi/azure-native/storage/blobServiceProperties';
+import { StorageAccount } from '@pulumi/azure-native/storage/storageAccount';
+import * as pulumi from '@pulumi/pulumi';
+import { roleDefinition, roles, stableGuid } from '../access/roles';
+import type { Options } from '../options';
+
+export interface CoordinationStoreArgs {
+  /** A group of its own: it outlives both sites. */
+  readonly resourceGroupName: pulumi.Input<string>;
+  /** A region outside both sites. */
+  readonly location: pulumi.Input<string>;
+  /** 3 to 24 lower-case letters and digits, unique in the world. */
+  readonly accountName: pulumi.Input<string>;
+  readonly containerName: pulumi.Input<string>;
+  /** Object ids of the sites' managed identities, by site. */
+  readonly identities: Readonly<Record<string, pulumi.Input<string>>>;
+  /** Whoever carries out failovers: a person, a group or a pipeline. @default - nobody besides the sites */
+  readonly operator?: Principal;
+}
+
+export interface Principal {
+  /** Object id, not client id. */
+  readonly principalId: pulumi.Input<string>;
+  readonly principalType: 'User' | 'Group' | 'ServicePrincipal';
+}
+
+/** Days that a deleted blob can be brought back. */
+const undeleteDays = 35;
+
+/** Where the sites and the operators find each other while one of the sites is gone: the writer lease and the runs' journal. */
+export class CoordinationStore extends pulumi.ComponentResource {
+  readonly accountName: pulumi.Output<string>;
+  /** Address of the blob service, with a slash at its end. */
+  readonly endpoint: pulumi.Output<string>;
+  readonly containerName: pulumi.Output<string>;
+
+  constructor(name: string, args: CoordinationStoreArgs, opts?: Options) {
+    super('standby:coordination:CoordinationStore', name, {}, opts);
+    const group = new ResourceGroup(
+      `${name}-group`,
+      { resourceGroupName: args.resourceGroupName, location: args.location },
+      { parent: this, protect: true },
+    );
+    const account = storageAccount(this, name, args, group);
+    const deletion = softDelete(this, name, group, account);
+    const container = blobContainer(this, name, args, group, account, deletion);
+    for (const [site, principalId] of Object.entries(args.identities)) {
+      dataAccess(this, `${name}-${site}`, container, { principalId, principalType: 'ServicePrincipal' });
+    }
+    if (args.operator !== undefined) dataAccess(this, `${name}-operator`, container, args.operator);
+
+    this.accountName = account.name;
+    this.endpoint = account.primaryEndpoints.blob;
+    this.containerName = container.name;
+    this.registerOutputs({ accountName: this.accountName, endpoint: this.endpoint });
+  }
+}
+
+function storageAccount(parent: pulumi.Resource, name: string, args: CoordinationStoreArgs, group: ResourceGroup) {
+  return new StorageAccount(
+    `${name}-account`,
+    {
+      resourceGroupName: group.name,
+      location: args.location,
+      accountName: args.accountName,
+      kind: 'StorageV2',
+      // The loss of one building takes neither lease nor journal away, that of the region leaves a copy of the journal.
+      sku: { name: 'Standard_GZRS' },
+      accessTier: 'Hot',
+      minimumTlsVersion: 'TLS1_2',
+      enableHttpsTrafficOnly: true,
+      allowBlobPublicAccess: false,
+      allowSharedKeyAccess: false,
+      defaultToOAuthAuthentication: true,
+      allowCrossTenantReplication: false,
+    },
+    { parent, protect: true },
+  );
+}
+
+/** Without versions: the lease is written every second, and each write would leave one behind. */
+function softDelete(parent: pulumi.Resource, name: string, group: ResourceGroup, account: StorageAccount) {
+  return new BlobServiceProperties(
+    `${name}-blobs`,
+    {
+      resourceGroupName: group.name,
+      accountName: account.name,
+      blobServicesName: 'default',
+      isVersioningEnabled: false,
+      deleteRetentionPolicy: { enabled: true, days: undeleteDays },
+      containerDeleteRetentionPolicy: { enabled: true, days: undeleteDays },
+    },
+    { parent },
+  );
+}
+
+function blobContainer(
+  parent: pulumi.Resource,
+  name: string,
+  args: CoordinationStoreArgs,
+  group: ResourceGroup,
+  account: StorageAccount,
+  deletion: BlobServiceProperties,
+) {
+  return new BlobContainer(
+    `${name}-container`,
+    {
+      resourceGroupName: group.name,
+      accountName: account.name,
+      containerName: args.containerName,
+      publicAccess: 'None',
+    },
+    { parent, protect: true, dependsOn: deletion },
+  );
+}
+
+function dataAccess(parent: pulumi.Resource, name: string, container: BlobContainer, principal: Principal) {
+  const role = roles.storageBlobDataContributor;
+  return new RoleAssignment(
+    `${name}-access`,
+    {
+      scope: container.id,
+      ...principal,
+      roleDefinitionId: roleDefinition(container.id, role),
+      roleAssignmentName: stableGuid(container.id, principal.principalId, role),
+    },
+    { parent },
+  );
+}
