@@ -1,0 +1,67 @@
+/** What a server says of itself. */
+import type { Client } from 'pg';
+import { epochRole } from '../../config/credentials';
+import type { ServerReading } from '../../failover/model';
+import type { AdmissionTarget } from './admission';
+import { connected } from './connection';
+
+interface Row {
+  readonly replica: boolean;
+  readonly closed: boolean;
+  readonly position: string | null;
+  readonly streaming: boolean;
+  readonly behind: number | null;
+  readonly archived: Date | null;
+  readonly sessions: number;
+  readonly token: boolean;
+}
+
+/** Works on primaries and replicas; the server's own default is read before a session could change it. */
+const question = `
+  SELECT r.replica,
+    current_setting('default_transaction_read_only')::bool AS closed,
+    CASE WHEN r.replica THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS position,
+    coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
+    CASE WHEN NOT r.replica THEN NULL
+         WHEN pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() THEN 0
+         ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END AS behind,
+    (SELECT last_archived_time FROM pg_stat_archiver) AS archived,
+    (SELECT count(*)::int FROM pg_stat_activity
+      WHERE backend_type = 'client backend' AND (starts_with(usename, $1) OR datname = $2)) AS sessions,
+    to_regclass('standby.token') IS NOT NULL AS token
+  FROM (SELECT pg_is_in_recovery() AS replica) r`;
+
+/** Reads a server's role, position, token and sessions over one connection. */
+export async function readServer(target: AdmissionTarget, signal: AbortSignal): Promise<ServerReading> {
+  return connected({ ...target, database: 'postgres' }, signal, (client) => read(client, target));
+}
+
+async function read(client: Client, { company, identityDatabase }: AdmissionTarget): Promise<ServerReading> {
+  const prefix = epochRole(company, 0).slice(0, -1);
+  const { rows } = await client.query<Row>(question, [prefix, identityDatabase]);
+  const row = rows[0] as Row;
+  const token = row.token ? await readToken(client) : undefined;
+  // A replica that has replayed all it received is up to date only while it receives.
+  const lag = row.behind === 0 && !row.streaming ? await sinceLastTransaction(client) : row.behind;
+  return {
+    role: row.replica ? 'replica' : 'primary',
+    writable: !row.replica && !row.closed,
+    ...(token ? { token } : {}),
+    position: row.position ?? '0/0',
+    ...(row.replica ? { streaming: row.streaming } : {}),
+    ...(lag === null ? {} : { lagSeconds: lag }),
+    ...(row.archived ? { archivedAt: row.archived.getTime() } : {}),
+    sessions: row.sessions,
+  };
+}
+
+async function readToken(client: Client): Promise<{ epoch: number; open: boolean } | undefined> {
+  return (await client.query<{ epoch: number; open: boolean }>('SELECT epoch, open FROM standby.token')).rows[0];
+}
+
+async function sinceLastTransaction(client: Client): Promise<number | null> {
+  const { rows } = await client.query<{ seconds: number | null }>(
+    'SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds',
+  );
+  return rows[0]?.seconds ?? null;
+}
