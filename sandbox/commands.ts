@@ -116,8 +116,27 @@ export function addSandboxCommands(program: Command): void {
     });
 }
 
-/** What else can be made to go wrong: sandbox/chaos/. */
+/** What else can be made to go wrong, and how to get back: sandbox/chaos/. */
 function addFaults(sandbox: Command): void {
+  sandbox
+    .command('keep')
+    .argument('<name>', 'name to go back to', parseName)
+    .description('the world as it is now is kept on disk; its processes start anew')
+    .action(async (name: string) => {
+      requireUp();
+      await (await import('./chaos/snapshot')).keep(name);
+      print(`kept as ${name}`);
+    });
+
+  sandbox
+    .command('rewind')
+    .argument('<name>', 'name that it was kept under', parseName)
+    .description('back to a world that was kept; what happened since is given up')
+    .action(async (name: string) => {
+      await (await import('./chaos/snapshot')).rewind(name);
+      print(`back to ${name}`);
+    });
+
   for (const [word, frozen] of Object.entries({ freeze: true, thaw: false })) {
     sandbox
       .command(word)
@@ -161,6 +180,12 @@ function addFaults(sandbox: Command): void {
       order(known, ...rules.map(parseRule));
       print(rules.length === 0 ? `${service} works again` : `${service} fails as was asked`);
     });
+}
+
+function parseName(value: string): string {
+  if (!/^[\w-]{1,40}$/.test(value))
+    throw new InvalidArgumentError(`"${value}" is no name; allowed: letters, digits, -.`);
+  return value;
 }
 
 function parseSite(value: string): Site {

@@ -3,10 +3,11 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as path from 'node:path';
-import { stringify } from 'yaml';
+import { parseDocument, stringify } from 'yaml';
 import { createAuthority } from './authority';
+import { issuerOf } from './azure/issuer';
 import { bootstrap, buildParts } from './bootstrap';
-import { createEnvironment, readEnvironment, type Environment } from './environment';
+import { createEnvironment, operator, readEnvironment, type Environment } from './environment';
 import { SandboxError } from './error';
 import { isRunning, list, logFile, ready, running, start, stop, type ProcessSpec } from './process';
 import { meansOfSilence, setSilence, silence, type Silence } from './silence';
@@ -51,20 +52,27 @@ export async function up(report: Report): Promise<void> {
   await buildParts();
   const environment = createEnvironment(toolchain);
   writeProject();
-  await Promise.all([
-    ...(['blob', 'azure', 'cloudflare', 'providers'] as const).map((name) => startNodePart(name, environment.parts)),
-    ...sites.map((site) => startCluster(site, environment.parts)),
-  ]);
+  await startParts(environment.parts);
   report(`sandbox: up in ${seconds(began)} (a site is silenced by: ${meansOfSilence()})`);
 }
 
 const seconds = (began: number) => `${((Date.now() - began) / 1000).toFixed(1)} s`;
 
+async function startParts(env: Environment): Promise<void> {
+  await Promise.all([
+    ...(['blob', 'azure', 'cloudflare', 'providers'] as const).map((name) => startNodePart(name, env)),
+    ...sites.map((site) => startCluster(site, env)),
+  ]);
+}
+
 async function startCluster(site: Site, env: Environment): Promise<void> {
   await launch({
     name: `kube-${site}`,
     command: path.join(folders.bin, 'kubebox'),
-    args: ['--dir', folders.kubernetes(site), '--address', plan[site].apiServer, '--port', String(ports.kubernetes)],
+    args: [
+      ...['--dir', folders.kubernetes(site), '--address', plan[site].apiServer, '--port', String(ports.kubernetes)],
+      ...['--issuer', issuerOf(site)],
+    ],
     env: { GOGC: '40', GOMEMLIMIT: '180MiB' },
     site,
     scope: 'cluster',
@@ -90,13 +98,28 @@ async function launch(spec: ProcessSpec): Promise<void> {
 export async function down(report: Report): Promise<void> {
   const began = Date.now();
   const before = running().length;
+  await stopAll();
+  fs.rmSync(folders.run, { recursive: true, force: true });
+  report(before ? `sandbox: down in ${seconds(began)}` : 'sandbox: nothing was up');
+}
+
+/** Stops every process of the world, wakes silenced sites, and keeps its data: `wake` starts it again as it was. */
+export async function stopAll(): Promise<void> {
   for (const site of sites) if (silence()[site] !== 'none') setSilence(site, 'none');
   // Node agents and the ARM service stop what they started; what they leave (killed, perhaps) goes in the second round.
   await stop((record) => record.name.startsWith('node-'));
   await stop((record) => (parts as readonly string[]).includes(record.name));
   await stop(() => true);
-  fs.rmSync(folders.run, { recursive: true, force: true });
-  report(before ? `sandbox: down in ${seconds(began)}` : 'sandbox: nothing was up');
+}
+
+/** Starts the parts of a world that was stopped; they bring back what they had started. @throws SandboxError when there is none. */
+export async function wake(): Promise<void> {
+  const environment = readEnvironment();
+  if (!environment) throw new SandboxError('SandboxDown', 'there is no world to wake; start one: standby sandbox up');
+  await buildParts();
+  // A part is ready when its log says so: what an earlier process said does not count.
+  fs.rmSync(folders.logs, { recursive: true, force: true });
+  await startParts(environment.parts);
 }
 
 function checkDisk(): void {
@@ -135,9 +158,16 @@ function writeProject(): void {
   const original = fs.readFileSync(path.join(repository, 'Pulumi.yaml'), 'utf8');
   const main = stringify({ main: path.join(repository, 'stacks', 'main.js') });
   fs.writeFileSync(path.join(folders.project, 'Pulumi.yaml'), original.replace(/^main:.*$/m, main.trim()));
-  for (const stack of ['prod', 'intg', 'failover']) {
-    fs.copyFileSync(path.join(repository, `Pulumi.${stack}.yaml`), path.join(folders.project, `Pulumi.${stack}.yaml`));
-  }
+  for (const site of sites) configuration(site, { 'database.operatorAddresses': [outside.client] });
+  configuration('failover', { operatorPrincipalId: operator.principalId, operatorPrincipalType: 'ServicePrincipal' });
+}
+
+/** A stack's configuration as it is committed, with what is this world's own. */
+function configuration(stack: string, values: Readonly<Record<string, unknown>>): void {
+  const file = `Pulumi.${stack}.yaml`;
+  const config = parseDocument(fs.readFileSync(path.join(repository, file), 'utf8'));
+  for (const [key, value] of Object.entries(values)) config.setIn(['config', ...`standby:${key}`.split('.')], value);
+  fs.writeFileSync(path.join(folders.project, file), config.toString());
 }
 
 export interface PartStatus {
