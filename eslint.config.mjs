@@ -9,6 +9,7 @@ const rooms = [
   'stacks',
   'failover',
   'adapters',
+  'agent',
   'cli',
   'policies',
   'sandbox',
@@ -24,6 +25,7 @@ const mayImport = {
   stacks: { all: ['components', 'config'], types: [] },
   failover: { all: [], types: ['config'] },
   adapters: { all: ['failover', 'config'], types: [] },
+  agent: { all: ['failover', 'adapters', 'config'], types: [] },
   cli: { all: ['failover', 'adapters', 'config', 'policies'], types: [] },
   sandbox: { all: ['config'], types: [] },
 };

@@ -50,6 +50,8 @@ export type Event =
   | { readonly saw: 'claimed'; readonly board: Board; readonly sentAt: number; readonly at: number }
   | { readonly saw: 'taken' | 'released'; readonly epoch: number }
   | { readonly saw: 'release wanted'; readonly epoch: number }
+  /** The own clock has leapt: nobody knows for how long things have been quiet. */
+  | { readonly saw: 'leap'; readonly at: number }
   | { readonly saw: 'end'; readonly of: Doing };
 
 export interface Memory {
@@ -320,6 +322,11 @@ export function observe(memory: Memory, event: Event): Memory {
       };
     case 'release wanted':
       return { ...memory, releasing: event.epoch };
+    case 'leap': {
+      const { view } = memory;
+      const quiet = view ? { view: { ...view, quietSince: event.at, claimSince: event.at } } : {};
+      return { ...without(memory, 'claim', 'oldClaimVersion'), ...quiet };
+    }
     case 'end':
       return { ...memory, busy: { ...memory.busy, [event.of]: false } };
   }

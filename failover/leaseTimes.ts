@@ -21,7 +21,7 @@ export const times = {
   drift: 0.01,
   repeatFenceMs: 1_000,
   /** From the server's time before the lease was confirmed to the latest moment at which the server opens. */
-  openWithinMs: 2_000,
+  openWithinMs: 3_000,
   retryAdmissionMs: 5_000,
   lookEveryMs: 2_000,
   boardEveryMs: 5_000,

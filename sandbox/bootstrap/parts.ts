@@ -12,6 +12,7 @@ const parts = {
   providers: 'providers/main.ts',
   'node-agent': 'kubernetes/node-agent.ts',
   application: 'application/server.ts',
+  agent: '../agent/main.ts',
   hook: 'network/hook.ts',
   clock: 'chaos/clock.ts',
 } as const;

@@ -1,0 +1,107 @@
+/** Stops and opens the site: its epoch on the database servers, its applications on the cluster. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { admit, fence, serverTime, type AdmissionTarget } from '../adapters/postgres/admission';
+import { StandbyError } from '../failover/errors';
+import { times } from '../failover/leaseTimes';
+import { messageOf, type Log } from './log';
+import type { Workloads } from './workloads';
+
+const lookMs = 250;
+const stopMs = 20_000;
+/** Where the applications work is looked up this often at most, and kept for when nobody can be asked. */
+const placeMs = 10_000;
+
+export class SiteControl {
+  private hosts: readonly string[];
+  private placedAt = -Infinity;
+
+  constructor(
+    private readonly server: AdmissionTarget,
+    private readonly workloads: Workloads,
+    private readonly log: Log,
+  ) {
+    this.hosts = [server.host];
+  }
+
+  /**
+   * Takes the right to write from an epoch. Returns when the site can't write: its servers refuse it, or nothing of it runs.
+   * @throws Error when neither could be brought about.
+   */
+  async close(epoch: number, final: boolean, signal: AbortSignal): Promise<void> {
+    const hand = final ? 'person' : 'agent';
+    const servers = this.hosts.map((host) => this.closeServer({ ...this.server, host }, epoch, hand, signal));
+    const applications = this.stop(epoch, final, signal);
+    applications.catch((cause: unknown) => this.log('stop failed', { why: messageOf(cause) }));
+    await Promise.any([Promise.all(servers), applications]).catch((cause: AggregateError) => {
+      throw new Error(cause.errors.map(messageOf).join('; '));
+    });
+  }
+
+  /**
+   * Gives an epoch the right to write, and starts again what was stopped in it.
+   * @param first - the switch gives this epoch to this site; else only what was open in it before is opened again.
+   * @param confirm - asks whether the lease is this site's now. What it says holds for a while from before it was asked.
+   * @throws StandbyError StaleEpoch, EpochClosed, AdmissionLate; Error
+   */
+  async open(epoch: number, first: boolean, confirm: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+    await this.place();
+    for (const host of this.hosts) {
+      const again = !first || host !== this.server.host;
+      await this.openServer({ ...this.server, host }, epoch, again, confirm, signal);
+    }
+    const started = await this.workloads.start(epoch);
+    if (started > 0) this.log('applications start again', { epoch, started });
+  }
+
+  /** Finds out on which servers the applications work: the switch may be about to say another one. */
+  async place(): Promise<void> {
+    if (performance.now() - this.placedAt < placeMs) return;
+    this.placedAt = performance.now();
+    try {
+      const found = await this.workloads.servers();
+      this.hosts = [...new Set([this.server.host, ...found])];
+    } catch (cause) {
+      this.log('applications unknown', { why: messageOf(cause) });
+    }
+  }
+
+  private async openServer(
+    target: AdmissionTarget,
+    epoch: number,
+    again: boolean,
+    confirm: () => Promise<boolean>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const before = (await serverTime(target, signal)) + times.openWithinMs;
+    if (!(await confirm())) throw new Error('the lease is not confirmed');
+    try {
+      await admit(target, epoch, signal, { hand: 'agent', before, again });
+    } catch (cause) {
+      const elsewhere = cause instanceof StandbyError && ['EpochUnknown', 'ServerIsReplica'].includes(cause.code);
+      if (!again || !elsewhere) throw cause;
+    }
+  }
+
+  private async closeServer(
+    target: AdmissionTarget,
+    epoch: number,
+    hand: 'person' | 'agent',
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      const { cut } = await fence(target, epoch, true, signal, { hand });
+      if (cut > 0) this.log('sessions ended', { server: target.host, epoch, cut });
+    } catch (cause) {
+      // A replica takes no write.
+      if (!(cause instanceof StandbyError && cause.code === 'ServerIsReplica')) throw cause;
+    }
+  }
+
+  private async stop(epoch: number, final: boolean, signal: AbortSignal): Promise<void> {
+    const end = performance.now() + stopMs;
+    while ((await this.workloads.stop(epoch, final)) > 0) {
+      if (performance.now() > end) throw new Error('instances of the applications are still there');
+      await delay(lookMs, undefined, { signal });
+    }
+  }
+}
