@@ -1,6 +1,7 @@
 /** What the engine sees, wants and does, as plain data: everything here can be written to a file and read back. */
 import type { Switch } from '../config/failover';
 import type { App, Hosts, Site } from '../config/fields';
+import type { Exit } from './errors';
 
 /** Milliseconds since the epoch. */
 export type Instant = number;
@@ -253,4 +254,6 @@ export type RunResult =
       readonly error: string;
       readonly message: string;
       readonly resumable: boolean;
+      /** What the command ends with. @default - resumable */
+      readonly exit?: Exit;
     };

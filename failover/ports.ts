@@ -45,6 +45,8 @@ export interface Workloads {
   stop(site: Site, call: Call): Promise<{ readonly stopped: number }>;
   /** @returns instances that still exist. */
   running(site: Site, call: Call): Promise<number>;
+  /** Takes `stop` back: scales every application to that many instances, and waits for none. Idempotent. */
+  start?(site: Site, instances: number, call: Call): Promise<void>;
 }
 
 export interface Databases {
@@ -114,7 +116,8 @@ export interface JournalEntry {
     | { readonly type: 'intent'; readonly step: StepId; readonly attempt: number }
     | { readonly type: 'result'; readonly step: StepId; readonly facts: Facts; readonly skipped?: string }
     | { readonly type: 'failure'; readonly step: StepId; readonly error: string; readonly message: string }
-    | { readonly type: 'undo-intent' | 'undone'; readonly step: StepId }
+    | { readonly type: 'undo-intent'; readonly step: StepId }
+    | { readonly type: 'undone'; readonly step: StepId; readonly skipped?: string }
     | { readonly type: 'end'; readonly outcome: 'done' | 'aborted' };
   readonly previous: string;
   readonly hash: string;
