@@ -21,6 +21,8 @@ export interface Hand {
   readonly hand: 'person' | 'agent';
   /** Agent: by the server's clock (milliseconds), when what it knows is too old to open anything. */
   readonly before?: number;
+  /** Agent: opens only what was open in this epoch before. */
+  readonly again?: boolean;
 }
 const person: Hand = { hand: 'person' };
 
@@ -161,8 +163,8 @@ async function readToken(client: Client, epoch: number): Promise<number> {
   return rows[0]?.epoch ?? epoch;
 }
 
-/** @throws StandbyError StaleEpoch, EpochClosed */
-async function refuseStale(client: Client, { host }: AdmissionTarget, epoch: number, { hand }: Hand): Promise<void> {
+/** @throws StandbyError StaleEpoch, EpochClosed, EpochUnknown */
+async function refuseStale(client: Client, { host }: AdmissionTarget, epoch: number, by: Hand): Promise<void> {
   const admitted = await readToken(client, epoch);
   if (admitted > epoch) {
     throw new StandbyError(
@@ -170,7 +172,10 @@ async function refuseStale(client: Client, { host }: AdmissionTarget, epoch: num
       `server ${host} has admitted epoch ${admitted}; epoch ${epoch} is over: look at \`standby status\` for who is active`,
     );
   }
-  if (hand === 'person') return;
+  if (by.again && admitted < epoch) {
+    throw new StandbyError('EpochUnknown', `epoch ${epoch} was never admitted to server ${host}: it stays closed`);
+  }
+  if (by.hand === 'person') return;
   const { rows } = await client.query<{ closed: number }>(`SELECT closed FROM ${schema}.token`);
   if ((rows[0]?.closed ?? 0) >= epoch) {
     throw new StandbyError(
