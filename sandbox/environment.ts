@@ -7,9 +7,16 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { authorityFile } from './authority';
 import type { Toolchain } from './bootstrap';
+import { outsideStandpoint } from './network/standpoints';
 import { folders, home, outside, ports, providerPorts, repository } from './world';
 
 export type Environment = Readonly<Record<string, string>>;
+
+/** Principal of the people and of their pipelines: object id and client id of the service principal that deploys. */
+export const operator = {
+  principalId: '00000000-0000-4000-8000-0000000000d1',
+  clientId: '00000000-0000-4000-8000-0000000000d0',
+} as const;
 
 const environmentFile = path.join(folders.run, 'environment.json');
 const passphraseFile = path.join(folders.run, 'passphrase');
@@ -34,7 +41,7 @@ export function createEnvironment(toolchain: Toolchain): WorldEnvironment {
     SSL_CERT_FILE: authorityFile,
     ARM_SUBSCRIPTION_ID: '00000000-0000-4000-8000-000000000001',
     ARM_TENANT_ID: '00000000-0000-4000-8000-0000000000aa',
-    ARM_CLIENT_ID: '00000000-0000-4000-8000-0000000000d0',
+    ARM_CLIENT_ID: operator.clientId,
     ARM_CLIENT_SECRET: secret(),
     ARM_METADATA_HOSTNAME: `http://${outside.arm}:${ports.http}`,
     ARM_DISABLE_INSTANCE_DISCOVERY: 'true',
@@ -56,6 +63,12 @@ export function createEnvironment(toolchain: Toolchain): WorldEnvironment {
     STANDBY_HOME: home,
     STANDBY_WORLD: parts.STANDBY_WORLD,
     PATH: `${folders.bin}:${process.env['PATH']}`,
+    // An operator's machine, outside both sites.
+    NODE_OPTIONS: `--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`,
+    STANDBY_NET: JSON.stringify(outsideStandpoint),
+    STANDBY_RESOLVERS: outsideStandpoint.resolver,
+    STANDBY_PROJECT: folders.project,
+    STANDBY_RUNS: path.join(folders.run, 'runs'),
     PULUMI_HOME: path.join(folders.run, 'pulumi'),
     PULUMI_BACKEND_URL: `azblob://state?storage_account=${stateAccount}&protocol=http&domain=${outside.blob}:${ports.blob}&localemu=true`,
     AZURE_STORAGE_ACCOUNT: stateAccount,

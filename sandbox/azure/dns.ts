@@ -20,6 +20,13 @@ const publicZones = [
   'azurecontainerapps.io',
   'blob.core.windows.net',
   'cloudapp.azure.com',
+  'microsoftonline.com',
+  'management.azure.com',
+];
+/** The vendor's own services, by the names that its clients have built in. */
+const services: readonly PublicName[] = [
+  { name: 'login.microsoftonline.com', type: 'A', data: outside.login },
+  { name: 'management.azure.com', type: 'A', data: outside.arm },
 ];
 const publicTtl = 30;
 /** A UDP answer without EDNS; longer ones are cut and asked again over TCP. */
@@ -80,10 +87,11 @@ export class AzureNames {
   ) {}
 
   private publicNames(): readonly PublicName[] {
-    return this.store.list().flatMap((resource) => {
+    const ofResources = this.store.list().flatMap((resource) => {
       const id = parseId(resource.id);
       return (id && findKind(id.type)?.publicNames?.(this.context(id), resource)) ?? [];
     });
+    return [...services, ...ofResources];
   }
 
   /** Ids of the private zones that a network of the site is linked to, by zone name. */

@@ -3,6 +3,7 @@ import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import type { Principal } from './access';
 import { headerOf, type Answer, type Request } from './http';
+import { published } from './issuer';
 import type { Store } from './store';
 import { audienceOf, deployer, loginEndpoint, tenantId, tokenSeconds, type Tokens } from './tokens';
 
@@ -159,8 +160,10 @@ async function token(store: Store, tokens: Tokens, request: Request, version: 1 
   };
 }
 
-/** Serves `/{tenant}/…`; only the tenant of the sandbox exists. */
+/** Serves `/{tenant}/…`; only the tenant of the sandbox exists. Beside it, what the clusters' issuers publish. */
 export async function login(store: Store, tokens: Tokens, request: Request): Promise<Answer> {
+  const ofIssuer = await published(request.method, request.path);
+  if (ofIssuer) return ofIssuer;
   const [, tenant = '', ...rest] = request.path.split('/');
   const what = `${request.method} ${rest.join('/').toLowerCase()}`;
   if (tenant.toLowerCase() !== tenantId().toLowerCase()) {

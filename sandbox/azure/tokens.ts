@@ -2,6 +2,7 @@
 import { exportJWK, generateKeyPair, importJWK, SignJWT, type JSONWebKeySet, type JWK } from 'jose';
 import { randomUUID } from 'node:crypto';
 import * as path from 'node:path';
+import { operator } from '../environment';
 import { folders, outside, ports } from '../world';
 import { authorizationFile, storageAudiences, type AuthorizationState, type Principal } from './access';
 import { readJson, writeAtomically, type Store } from './store';
@@ -16,7 +17,7 @@ export const tenantId = () => environment('ARM_TENANT_ID');
 export const subscriptionId = () => environment('ARM_SUBSCRIPTION_ID');
 /** The person or pipeline that deploys: Owner of the subscription. */
 export const deployer = (): Principal & { readonly secret: string } => ({
-  objectId: '00000000-0000-4000-8000-0000000000d1',
+  objectId: operator.principalId,
   clientId: environment('ARM_CLIENT_ID'),
   secret: environment('ARM_CLIENT_SECRET'),
 });

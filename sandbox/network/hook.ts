@@ -1,7 +1,8 @@
 /**
  * Puts a Node process at its place in the world: `node --require hook.js`, with a `Standpoint` as JSON in STANDBY_NET.
  * Names go to the given resolver, connections leave from the own or the egress address and find the ports that stand in
- * for the canonical ones, and a server that listens "everywhere" listens on the process' own address.
+ * for the canonical ones, and a server that listens "everywhere" listens on the process' own address. A `dns.Resolver` asks the
+ * servers that it is given: what several resolvers say is seen as they say it.
  */
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
@@ -150,7 +151,8 @@ function main(): void {
   const names = new Names(from.resolver, from.address);
   patchLookup(names);
   patchConnect(from, names);
-  patchListen(from);
+  // Outside both sites it is a machine of its own, whose programs talk to each other over its own loopback device.
+  if (from.site !== undefined) patchListen(from);
   syncBuiltinESMExports();
 }
 

@@ -1,7 +1,8 @@
 /** Managed Kubernetes clusters. The control plane runs already (the supervisor starts it): the resource gives the way into it. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { folders, plan, ports } from '../../world';
+import { folders, plan } from '../../world';
+import { issuerOf } from '../issuer';
 import { ArmError, type ArmContent, type Context, type Json, type Kind } from '../kind';
 import { tenantId } from '../tokens';
 import { guid, needReferenced, succeeded } from './common';
@@ -129,7 +130,6 @@ const clusters: Kind = {
       powerState: { code: 'Running' },
       ...pool,
     }));
-    const api = `https://${plan[site].apiServer}:${ports.kubernetes}`;
     const oidc = body.properties['oidcIssuerProfile'] as Json | undefined;
     return succeeded(
       { ...body, identity: identityOf(ctx, body) },
@@ -140,7 +140,7 @@ const clusters: Kind = {
         nodeResourceGroup:
           body.properties['nodeResourceGroup'] ?? `MC_${ctx.id.resourceGroup}_${ctx.id.name}_${plan[site].region}`,
         currentKubernetesVersion: body.properties['kubernetesVersion'],
-        ...(oidc?.['enabled'] === true ? { oidcIssuerProfile: { enabled: true, issuerURL: api } } : {}),
+        ...(oidc?.['enabled'] === true ? { oidcIssuerProfile: { enabled: true, issuerURL: issuerOf(site) } } : {}),
       },
     );
   },

@@ -47,7 +47,7 @@ func runAPIServer(ctx context.Context, c *cluster, etcd string) error {
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--proxy-client-cert-file=" + key("front-proxy.crt"), "--proxy-client-key-file=" + key("front-proxy.key"),
-		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+		"--service-account-issuer=" + c.issuer,
 		"--service-account-key-file=" + key("service-accounts.key"),
 		"--service-account-signing-key-file=" + key("service-accounts.key"),
 		"--service-cluster-ip-range=" + serviceRange,

@@ -34,6 +34,7 @@ type options struct {
 	address string
 	port    int
 	name    string
+	issuer  string
 }
 
 func readOptions() (options, error) {
@@ -42,6 +43,7 @@ func readOptions() (options, error) {
 	flag.StringVar(&o.address, "address", "127.0.0.1", "IPv4 address of the API server, named by its certificate and the kubeconfig")
 	flag.IntVar(&o.port, "port", 6443, "port of the API server")
 	flag.StringVar(&o.name, "name", "kubebox", "name of cluster and context in the kubeconfig")
+	flag.StringVar(&o.issuer, "issuer", "https://kubernetes.default.svc.cluster.local", "URL of who signs the tokens of service accounts")
 	flag.Parse()
 	if o.dir == "" {
 		return o, fmt.Errorf("--dir is missing; give the folder that holds the cluster's keys and data")
