@@ -1,13 +1,14 @@
 /** app api: the flights of the public data set, and the sentinel rows that measure what a failover loses. */
-import type { Database } from './database';
+import type { Database, Tables } from './database';
 import { Fault, json, type Answer, type Handlers, type Request } from './http';
 import type { Settings } from './settings';
 
-export const apiSchema = `
-  CREATE TABLE IF NOT EXISTS flights (
-    id bigserial PRIMARY KEY, delay int NOT NULL, distance int NOT NULL, time real NOT NULL);
-  CREATE TABLE IF NOT EXISTS sentinel (
-    seq bigint PRIMARY KEY, written_at timestamptz NOT NULL DEFAULT clock_timestamp(), site text NOT NULL, epoch int NOT NULL)`;
+export const apiTables: Tables = {
+  flights: `CREATE TABLE IF NOT EXISTS flights (
+    id bigserial PRIMARY KEY, delay int NOT NULL, distance int NOT NULL, time real NOT NULL)`,
+  sentinel: `CREATE TABLE IF NOT EXISTS sentinel (
+    seq bigint PRIMARY KEY, written_at timestamptz NOT NULL DEFAULT clock_timestamp(), site text NOT NULL, epoch int NOT NULL)`,
+};
 
 const mostFlights = 1_000;
 const mostSentinels = 100_000;

@@ -4,11 +4,11 @@
  */
 import { assetHandlers } from './assets';
 import { Database } from './database';
-import { apiHandlers, apiSchema } from './flights';
+import { apiHandlers, apiTables } from './flights';
 import { escapeHtml, type Fault, json, page, serve, wantsHtml, type Handlers, type Request } from './http';
 import { Login } from './login';
 import { readLoginSettings, readSettings, type App, type Settings } from './settings';
-import { surveyHandlers, surveySchema } from './survey';
+import { surveyHandlers, surveyTables } from './survey';
 
 const goodbyeMs = 800;
 
@@ -20,15 +20,15 @@ interface Parts {
 
 /** What each application is made of. */
 const makers: Readonly<Record<App, (settings: Settings) => Parts>> = {
-  admin: () => withLogin(new Database('')),
-  id: () => withLogin(new Database('')),
+  admin: () => withLogin(new Database()),
+  id: () => withLogin(new Database()),
   static: () => ({ handlers: assetHandlers }),
   api: (settings) => {
-    const database = new Database(apiSchema);
+    const database = new Database(apiTables);
     return { database, handlers: apiHandlers(database, settings) };
   },
   survey: (settings) => {
-    const database = new Database(surveySchema);
+    const database = new Database(surveyTables);
     return { database, handlers: surveyHandlers(database, settings) };
   },
 };

@@ -1,12 +1,13 @@
 /** app survey: answers to a question, kept in the database. */
-import type { Database } from './database';
+import type { Database, Tables } from './database';
 import { Fault, json, type Handlers } from './http';
 import type { Settings } from './settings';
 
-export const surveySchema = `
-  CREATE TABLE IF NOT EXISTS survey_answers (
+export const surveyTables: Tables = {
+  survey_answers: `CREATE TABLE IF NOT EXISTS survey_answers (
     id bigserial PRIMARY KEY, given_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    mood int NOT NULL CHECK (mood BETWEEN 1 AND 5), comment text NOT NULL DEFAULT '', site text NOT NULL, epoch int NOT NULL)`;
+    mood int NOT NULL CHECK (mood BETWEEN 1 AND 5), comment text NOT NULL DEFAULT '', site text NOT NULL, epoch int NOT NULL)`,
+};
 
 const longestComment = 2_000;
 const latest = 20;

@@ -3,6 +3,7 @@
  *
  * Java can't be led through the network hook. What the hook does for other processes is said to it here: names are resolved by
  * the site's resolver at each start and given as a hosts file, connections to the database leave from the site's egress address.
+ * A database may be several servers: the driver finds out at each connection which of them takes writes.
  */
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -20,9 +21,13 @@ import { folderOf, type Deployment } from './deployment';
 
 const managementPort = 9000;
 
-interface DatabaseUrl {
-  readonly host: string;
+interface Host {
+  readonly name: string;
   readonly port: number;
+}
+
+interface DatabaseUrl {
+  readonly hosts: readonly Host[];
   readonly database: string;
   readonly options: URLSearchParams;
 }
@@ -30,14 +35,39 @@ interface DatabaseUrl {
 /** @throws Error when KC_DB_URL is missing or is no URL of PostgreSQL */
 function databaseOf(deployment: Deployment): DatabaseUrl {
   const text = deployment.env['KC_DB_URL'] ?? '';
-  const url = /^jdbc:postgresql:\/\/(?<host>[^:/?]+)(?::(?<port>\d+))?\/(?<database>[^?]+)(?:\?(?<options>.*))?$/.exec(
-    text,
+  const host = '[^:/?,]+(?::\\d+)?';
+  const form = new RegExp(
+    `^jdbc:postgresql://(?<hosts>${host}(?:,${host})*)/(?<database>[^?]+)(?:\\?(?<options>.*))?$`,
   );
-  const { host, port, database, options } = url?.groups ?? {};
-  if (!host || !database) {
-    throw new Error(`KC_DB_URL is "${text}"; it must be jdbc:postgresql://<host>:<port>/<database>?<options>`);
+  const { hosts, database, options } = form.exec(text)?.groups ?? {};
+  if (!hosts || !database) {
+    throw new Error(`KC_DB_URL is "${text}"; it must be jdbc:postgresql://<host>:<port>,…/<database>?<options>`);
   }
-  return { host, port: Number(port ?? ports.postgres), database, options: new URLSearchParams(options) };
+  const hostOf = (one: string): Host => {
+    const [name = '', port] = one.split(':');
+    return { name, port: Number(port ?? ports.postgres) };
+  };
+  return { hosts: hosts.split(',').map(hostOf), database, options: new URLSearchParams(options) };
+}
+
+interface Place extends Host {
+  readonly address: string;
+  /** Where connections to it leave from. */
+  readonly source: string;
+}
+
+/** @returns those of its servers that have an address. @throws Error when none has */
+async function placesOf(deployment: Deployment, { hosts }: DatabaseUrl): Promise<readonly [Place, ...Place[]]> {
+  const from = standpointIn(deployment.site, deployment.address);
+  const found = hosts.map(async (host): Promise<Place> => {
+    const [address] = await resolve(host.name, from.resolver);
+    if (!address) throw new Error(`${host.name} has no address`);
+    return { ...host, address, source: routeTo(from, address, host.port)?.localAddress ?? deployment.address };
+  });
+  const settled = await Promise.allSettled(found);
+  const [first, ...others] = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  if (!first) throw (settled[0] as PromiseRejectedResult).reason;
+  return [first, ...others];
 }
 
 /** The container's /opt/keycloak: the distribution by links, what the volumes bring beside it. */
@@ -55,17 +85,14 @@ function prepareHome(deployment: Deployment, distribution: string): string {
 /** @throws Error when the database's name can't be resolved or its URL is wrong */
 export async function keycloakProcess(deployment: Deployment): Promise<ProcessSpec> {
   const { java, keycloak } = readToolchain();
-  const from = standpointIn(deployment.site, deployment.address);
   const database = databaseOf(deployment);
-  const [address] = await resolve(database.host, from.resolver);
-  if (!address) throw new Error(`${database.host} has no address`);
-  const source = routeTo(from, address, database.port)?.localAddress ?? deployment.address;
-  await prepareDatabase(deployment, database, address, source, keycloak.schema);
+  const places = await placesOf(deployment, database);
+  await prepareDatabase(deployment, database, places, keycloak.schema);
   const hosts = path.join(folderOf(deployment.resourceId), 'hosts');
   const known = [
     `127.0.0.1 localhost ${os.hostname()}`,
     `${deployment.address} ${deployment.names[0]}`,
-    `${address} ${database.host}`,
+    ...places.map(({ address, name }) => `${address} ${name}`),
   ];
   fs.writeFileSync(hosts, known.join('\n') + '\n');
   const home = prepareHome(deployment, keycloak.home);
@@ -80,7 +107,7 @@ export async function keycloakProcess(deployment: Deployment): Promise<ProcessSp
       ...deployment.command.slice(1),
       ...deployment.args,
     ],
-    env: { ...deployment.env, ...listening(deployment), KC_DB_URL: urlOf(database, source) },
+    env: { ...deployment.env, ...listening(deployment), KC_DB_URL: urlOf(deployment, database, places) },
     cwd: home,
     site: deployment.site,
     scope: 'data',
@@ -101,31 +128,53 @@ const listening = (deployment: Deployment): Readonly<Record<string, string>> => 
   KC_CACHE: 'local',
 });
 
-function urlOf(database: DatabaseUrl, source: string): string {
+/** The driver takes one source address for all servers: the egress address, where one of them is elsewhere. */
+function urlOf(deployment: Deployment, database: DatabaseUrl, places: readonly Place[]): string {
   const options = new URLSearchParams(database.options);
   if (!options.has('sslrootcert')) options.set('sslrootcert', authorityFile);
-  options.set('localSocketAddress', source);
-  return `jdbc:postgresql://${database.host}:${database.port}/${database.database}?${options.toString()}`;
+  const sources = places.map(({ source }) => source);
+  options.set('localSocketAddress', sources.find((source) => source !== deployment.address) ?? deployment.address);
+  const hosts = database.hosts.map(({ name, port }) => `${name}:${port}`).join(',');
+  return `jdbc:postgresql://${hosts}/${database.database}?${options.toString()}`;
 }
 
 const schemaMs = 20_000;
 
-/** An empty database gets the tables that Keycloak's migrations would make, which is some seconds faster. */
+/**
+ * An empty database gets the tables that Keycloak's migrations would make, which is some seconds faster.
+ * @throws Error when none of the servers lets Keycloak in
+ */
 async function prepareDatabase(
   deployment: Deployment,
   database: DatabaseUrl,
-  address: string,
-  source: string,
+  places: readonly Place[],
   schema: string,
 ): Promise<void> {
   if (!fs.existsSync(schema)) return;
+  const failures: unknown[] = [];
+  for (const place of places) {
+    try {
+      return await prepareAt(deployment, database, place, schema);
+    } catch (cause) {
+      failures.push(cause);
+    }
+  }
+  throw failures[0];
+}
+
+async function prepareAt(
+  deployment: Deployment,
+  { database }: DatabaseUrl,
+  place: Place,
+  schema: string,
+): Promise<void> {
   const client = new Client({
     user: deployment.env['KC_DB_USERNAME'],
     password: deployment.env['KC_DB_PASSWORD'],
-    host: database.host,
-    database: database.database,
-    ssl: { ca: fs.readFileSync(authorityFile, 'utf8'), servername: database.host },
-    stream: () => socketFrom(source, address, database.port),
+    host: place.name,
+    database,
+    ssl: { ca: fs.readFileSync(authorityFile, 'utf8'), servername: place.name },
+    stream: () => socketFrom(place.source, place.address, place.port),
     connectionTimeoutMillis: 5_000,
     query_timeout: schemaMs,
   });
