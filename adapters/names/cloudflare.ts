@@ -1,0 +1,103 @@
+/** The public zone at Cloudflare. */
+import { StandbyError } from '../../failover/errors';
+import type { AdapterContext } from '../context';
+import { exchange, passing, waitAsked, type Answer } from '../http';
+import { Passing, trying } from '../patience';
+
+const api = 'https://api.cloudflare.com/client/v4';
+const attemptMs = 5_000;
+
+export interface PublicRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly content: string;
+}
+
+interface Envelope<T> {
+  readonly success?: boolean;
+  readonly result?: T;
+  readonly result_info?: { readonly total_count?: number };
+  readonly errors?: readonly { readonly code?: number; readonly message?: string }[];
+}
+
+interface Order {
+  readonly method?: 'GET' | 'POST';
+  readonly path: string;
+  readonly body?: object;
+  readonly signal: AbortSignal;
+  /** Of one attempt. @default - 5 s */
+  readonly withinMs?: number;
+  readonly tries?: number;
+}
+
+/** @throws StandbyError CloudflareUnreachable, CloudflareRefused; both retryable where waiting may help. */
+export async function cloudflare<T>(
+  { environment }: Pick<AdapterContext, 'environment'>,
+  order: Order,
+): Promise<{ readonly result: T; readonly total: number; readonly ms: number }> {
+  const { method = 'GET', path, body, signal, withinMs = attemptMs, tries } = order;
+  const url = `${environment['CLOUDFLARE_BASE_URL'] ?? api}${path}`;
+  const headers = {
+    authorization: `Bearer ${environment['CLOUDFLARE_API_TOKEN'] ?? ''}`,
+    'content-type': 'application/json',
+  };
+  return trying({ signal, ...(tries ? { tries } : {}) }, async () => {
+    const question = { method, headers, signal, withinMs, ...(body ? { body: JSON.stringify(body) } : {}) };
+    const answer = await exchange(url, question).catch((cause: unknown) => {
+      if (signal.aborted) throw signal.reason;
+      throw new Passing(unreachable(cause));
+    });
+    const envelope = parse<T>(answer.text);
+    if (answer.status < 400 && envelope.success && envelope.result !== undefined) {
+      const { result, result_info: info } = envelope;
+      return { result, total: info?.total_count ?? 0, ms: answer.ms };
+    }
+    const fault = refused(method, path, answer, envelope);
+    throw fault.retryable ? new Passing(fault, waitAsked(answer)) : fault;
+  });
+}
+
+function parse<T>(text: string): Envelope<T> {
+  try {
+    return JSON.parse(text) as Envelope<T>;
+  } catch {
+    return {};
+  }
+}
+
+const unreachable = (cause: unknown) =>
+  new StandbyError(
+    'CloudflareUnreachable',
+    `Cloudflare's API gives no answer (${(cause as Error).message}): check the way to it`,
+    { retryable: true, cause },
+  );
+
+function refused(method: string, path: string, { status }: Answer, { errors }: Envelope<unknown>): StandbyError {
+  const said = errors?.map(({ code, message }) => `${code} ${message}`).join('; ') || 'no reason given';
+  return new StandbyError(
+    'CloudflareRefused',
+    `Cloudflare refuses ${method} ${path.split('?')[0]} with ${status}: ${said}; CLOUDFLARE_API_TOKEN needs DNS Write and Zone Read on the zone`,
+    { retryable: passing(status) },
+  );
+}
+
+/** @throws StandbyError NoSuchZone */
+export async function zoneId(context: AdapterContext, zone: string, signal: AbortSignal): Promise<string> {
+  const path = `/zones?name=${encodeURIComponent(zone)}`;
+  const { result } = await cloudflare<readonly { readonly id: string }[]>(context, { path, signal });
+  const [first] = result;
+  if (first) return first.id;
+  throw new StandbyError('NoSuchZone', `Cloudflare shows no zone ${zone} to this token: give it Zone Read on the zone`);
+}
+
+/** @returns every record of a zone. */
+export async function recordsOf(context: AdapterContext, id: string, signal: AbortSignal): Promise<PublicRecord[]> {
+  const all: PublicRecord[] = [];
+  for (let page = 1; ; page += 1) {
+    const path = `/zones/${id}/dns_records?per_page=500&page=${page}`;
+    const { result, total } = await cloudflare<readonly PublicRecord[]>(context, { path, signal });
+    all.push(...result);
+    if (result.length === 0 || all.length >= total) return all;
+  }
+}
