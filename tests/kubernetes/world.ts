@@ -2,7 +2,6 @@
 import { buildSync } from 'esbuild';
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
-import { createRequire } from 'node:module';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,6 +16,7 @@ import type * as frozenModule from '../../sandbox/chaos/frozen';
 import type * as silenceModule from '../../sandbox/silence';
 import type * as worldModule from '../../sandbox/world';
 import * as own from '../../sandbox/world';
+import { modulesOf } from '../support/modules';
 
 interface Modules {
   readonly world: typeof worldModule;
@@ -50,27 +50,6 @@ const bundles = {
   clock: 'chaos/clock.ts',
 } as const;
 
-/** Modules of a world that is not this process's own: they read the environment once, when they are loaded. */
-function modulesOf(env: Readonly<Record<string, string>>): Modules {
-  const load = createRequire(__filename);
-  const sandbox = path.join(own.repository, 'sandbox') + path.sep;
-  const cached = Object.entries(load.cache).filter(([file]) => file.startsWith(sandbox));
-  const forget = () => {
-    for (const file of Object.keys(load.cache)) if (file.startsWith(sandbox)) delete load.cache[file];
-  };
-  const before = Object.keys(env).map((name) => [name, process.env[name]] as const);
-  Object.assign(process.env, env);
-  forget();
-  const loaded = Object.entries(sources).map(([name, file]) => [name, load(sandbox + file) as unknown] as const);
-  forget();
-  Object.assign(load.cache, Object.fromEntries(cached));
-  for (const [name, value] of before) {
-    if (value === undefined) delete process.env[name];
-    else process.env[name] = value;
-  }
-  return Object.fromEntries(loaded) as unknown as Modules;
-}
-
 export class TestWorld {
   readonly home = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-test-'));
   readonly modules: Modules;
@@ -84,7 +63,7 @@ export class TestWorld {
       STANDBY_REPOSITORY: own.repository,
       NODE_PATH: path.join(own.repository, 'node_modules'),
     };
-    this.modules = modulesOf(identity);
+    this.modules = modulesOf<Modules>(identity, sources);
     this.env = { ...identity, NODE_EXTRA_CA_CERTS: this.modules.authority.authorityFile };
   }
 
