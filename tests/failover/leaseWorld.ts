@@ -1,0 +1,519 @@
+/**
+ * A world in which agents, a store, two database servers and an engine talk over a network that delays, loses and cuts, in virtual
+ * time. Who decides is failover/lease.ts; everything else is played.
+ */
+import { otherSite, type Site } from '../../config/fields';
+import { claimed, confirmed, emptyBoard, unclaimed, type Board } from '../../failover/board';
+import { begin, decide, fresh, held, mayConfirm, observe } from '../../failover/lease';
+import type { Action, Event, Lease, Memory, Post } from '../../failover/lease';
+import { times } from '../../failover/leaseTimes';
+
+type Place = 'store' | 'prod' | 'intg';
+export interface Fault {
+  readonly kind: 'cut' | 'pause' | 'restart';
+  /** `cut`: the link between these two; else the agent with this number at the first of them. */
+  readonly between: readonly [Place, Place];
+  readonly agent: number;
+  readonly from: number;
+  readonly ms: number;
+}
+export interface Scenario {
+  readonly seed: number;
+  readonly faults: readonly Fault[];
+  /** The engine moves the lease to INTG, and back again. */
+  readonly moves: readonly number[];
+  /** Agents of INTG learn from the switch that they are active, without the engine. */
+  readonly switchAt?: number;
+}
+
+interface Server {
+  epoch: number;
+  open: boolean;
+  closed: number;
+}
+
+/** Numbers that look random and are the same for the same seed. */
+function numbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const fencePatienceMs = 900;
+
+export class World {
+  now = 0;
+  readonly servers: Readonly<Record<Site, Server>> = {
+    prod: { epoch: 0, open: false, closed: 0 },
+    intg: { epoch: 0, open: false, closed: 0 },
+  };
+  readonly boards: Record<Site, Board> = { prod: emptyBoard, intg: emptyBoard };
+  readonly agents: readonly Actor[];
+  /** What happened, for a person who reads a failure. */
+  readonly story: string[] = [];
+  blob: { holder: Site; epoch: number; released: boolean; version: number; writtenAt: number; id: string } | undefined;
+  violation: string | undefined;
+  readonly random: () => number;
+  private readonly queue: { readonly at: number; readonly seq: number; readonly run: () => void }[] = [];
+  private seq = 0;
+
+  constructor(
+    readonly scenario: Scenario,
+    readonly without: readonly Action['do'][] = [],
+  ) {
+    this.random = numbers(scenario.seed);
+    const post = (site: Site): Post => ({ site, active: site === 'prod', epoch: 1, mode: 'on' });
+    this.agents = [0, 1, 2, 3].map((number) => new Actor(this, number % 2, post(number < 2 ? 'prod' : 'intg')));
+    for (const fault of scenario.faults) if (fault.kind !== 'cut') this.disturb(fault);
+    for (const at of scenario.moves) this.at(at, () => new Engine(this).begin());
+    if (scenario.switchAt !== undefined) this.at(scenario.switchAt, () => this.switchOver());
+  }
+
+  run(untilMs: number): this {
+    for (const agent of this.agents) agent.start();
+    while (this.violation === undefined) {
+      const next = this.queue.pop();
+      if (!next || next.at > untilMs) break;
+      this.now = next.at;
+      next.run();
+      if (this.servers.prod.open && this.servers.intg.open) this.violation = `two sites may write at ${this.now} ms`;
+    }
+    return this;
+  }
+
+  at(time: number, run: () => void): void {
+    const entry = { at: time, seq: this.seq++, run };
+    const later = (a: typeof entry, b: typeof entry) => a.at - b.at || a.seq - b.seq;
+    let [low, high] = [0, this.queue.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const other = this.queue[middle];
+      if (other && later(other, entry) > 0) low = middle + 1;
+      else high = middle;
+    }
+    this.queue.splice(low, 0, entry);
+  }
+
+  tell(text: string): void {
+    this.story.push(`${String(this.now).padStart(6)} ${text}`);
+  }
+
+  cut(a: Place, b: Place): boolean {
+    return this.scenario.faults.some(
+      ({ kind, between, from, ms }) =>
+        kind === 'cut' && between.includes(a) && between.includes(b) && this.now >= from && this.now < from + ms,
+    );
+  }
+
+  /** Mostly quick, sometimes slow. */
+  delay(longest = 4_000): number {
+    const slow = this.random() < 0.08;
+    return 1 + Math.floor(this.random() * (slow ? longest : 120));
+  }
+
+  /** A question over a link and its answer, each of which may be late or lost. */
+  call<T>(from: Place, to: Place, act: () => T, done: (answer: T) => void): void {
+    if (this.random() < 0.02) return;
+    this.at(this.now + this.delay(), () => {
+      if (from !== to && this.cut(from, to)) return;
+      const answer = act();
+      if (this.random() < 0.02) return;
+      this.at(this.now + this.delay(), () => {
+        if (from === to || !this.cut(from, to)) done(answer);
+      });
+    });
+  }
+
+  look(): Lease | undefined {
+    const { blob } = this;
+    if (!blob) return undefined;
+    const seconds = (ms: number) => Math.floor(ms / 1000) * 1000;
+    const { holder, epoch, released, version } = blob;
+    return { holder, epoch, released, version: String(version), ageMs: seconds(this.now) - seconds(blob.writtenAt) };
+  }
+
+  write(holder: Site, epoch: number, released: boolean, id: string): void {
+    this.blob = { holder, epoch, released, id, writtenAt: this.now, version: (this.blob?.version ?? 0) + 1 };
+  }
+
+  take(site: Site, epoch: number, version: string | undefined): boolean {
+    if (String(this.blob?.version) !== String(version)) return false;
+    this.tell(`${site} has the lease of epoch ${epoch}`);
+    this.write(site, epoch, false, `${site} ${epoch}`);
+    return true;
+  }
+
+  fence(site: Site, epoch: number, final: boolean): void {
+    const server = this.servers[site];
+    if (!final && server.epoch < epoch) return;
+    if (server.epoch <= epoch && server.open) {
+      server.open = false;
+      this.tell(`${site} is closed${final ? ' for good' : ''}`);
+    }
+    if (final) server.closed = Math.max(server.closed, epoch);
+  }
+
+  admit(site: Site, epoch: number, by: 'agent' | 'person'): boolean {
+    const server = this.servers[site];
+    if (server.epoch > epoch || (by === 'agent' && server.closed >= epoch)) return false;
+    if (!server.open) this.tell(`${site} is open for epoch ${epoch}`);
+    Object.assign(server, { epoch, open: true, closed: Math.min(server.closed, epoch - 1) });
+    return true;
+  }
+
+  agentsOf(site: Site): Actor[] {
+    return this.agents.filter((agent) => agent.post.site === site);
+  }
+
+  private disturb({ kind, between, agent, from, ms }: Fault): void {
+    const [place] = between;
+    const actor = this.agentsOf(place === 'intg' ? 'intg' : 'prod')[agent % 2];
+    if (kind === 'pause') this.at(from, () => actor?.pause(ms));
+    else this.at(from, () => actor?.restart(Math.min(ms, 2_000)));
+  }
+
+  private switchOver(): void {
+    this.agentsOf('intg').forEach((agent, index) => {
+      this.at(this.now + index * 6_000, () => {
+        agent.post = { ...agent.post, active: true, epoch: 2 };
+        agent.restart(500);
+      });
+    });
+  }
+}
+
+/** One agent's process. */
+class Actor {
+  memory: Memory;
+  private life = 0;
+  private pausedUntil = -1;
+  private readonly offset: number;
+  private readonly pace: number;
+
+  constructor(
+    private readonly world: World,
+    readonly number: number,
+    public post: Post,
+  ) {
+    this.offset = Math.floor(world.random() * 1e7);
+    this.pace = 1 + (world.random() - 0.5) * times.drift;
+    this.memory = begin(post, this.clock);
+  }
+
+  get clock(): number {
+    return this.offset + this.world.now * this.pace;
+  }
+
+  get awake(): boolean {
+    return this.world.now >= this.pausedUntil && this.life > 0;
+  }
+
+  start(): void {
+    this.life += 1;
+    this.memory = begin(this.post, this.clock);
+    this.tick(this.life);
+  }
+
+  pause(ms: number): void {
+    this.world.tell(`${this.post.site} ${this.number} sleeps for ${ms} ms`);
+    this.pausedUntil = this.world.now + ms;
+  }
+
+  restart(ms: number): void {
+    this.world.tell(`${this.post.site} ${this.number} restarts`);
+    const life = (this.life += 1);
+    this.pausedUntil = this.world.now + ms;
+    this.world.at(this.pausedUntil, () => {
+      if (this.life === life) this.start();
+    });
+  }
+
+  /** What a sleeping process gets, it gets when it wakes. */
+  private deliver(life: number, run: () => void): void {
+    if (life !== this.life) return;
+    if (this.world.now < this.pausedUntil) this.world.at(this.pausedUntil, () => this.deliver(life, run));
+    else run();
+  }
+
+  observe(event: Event): void {
+    this.memory = observe(this.memory, event);
+  }
+
+  private tick(life: number): void {
+    this.deliver(life, () => {
+      const { memory, actions } = decide(this.memory, this.clock);
+      this.memory = memory;
+      for (const action of actions) this.act(action, life);
+      this.world.at(this.world.now + times.tickMs, () => this.tick(life));
+    });
+  }
+
+  /** Without an answer in time it goes on; what it asked for may happen all the same. */
+  private ask<T>(life: number, to: Place, act: () => T, done: (answer: T) => void, end: () => void): void {
+    const { world } = this;
+    let over = false;
+    const finish = (run: () => void) =>
+      this.deliver(life, () => {
+        if (over) return;
+        over = true;
+        run();
+      });
+    world.at(world.now + times.answerMs, () => finish(end));
+    world.call(this.post.site, to, act, (answer) =>
+      finish(() => {
+        done(answer);
+        end();
+      }),
+    );
+  }
+
+  private act(action: Action, life: number): void {
+    const { world, post } = this;
+    const { site } = post;
+    const sentAt = this.clock;
+    const end = () => this.observe({ saw: 'end', of: action.do });
+    if (world.without.includes(action.do)) return end();
+    switch (action.do) {
+      case 'look':
+        return this.ask(
+          life,
+          'store',
+          () => world.look(),
+          (lease) => this.observe({ saw: 'lease', lease, sentAt }),
+          end,
+        );
+      case 'renew':
+        return this.renew(life, action.epoch, () => undefined, end);
+      case 'ask':
+        this.askOthers(life, action.epoch, () => undefined, end);
+        return;
+      case 'board':
+        return this.ask(
+          life,
+          site,
+          () => world.boards[site],
+          (board) => this.observe({ saw: 'board', board, at: this.clock }),
+          end,
+        );
+      case 'claim':
+        return this.ask(
+          life,
+          site,
+          () => (world.boards[site] = claimed(world.boards[site], action.epoch)),
+          (board) => this.observe({ saw: 'claimed', board, sentAt, at: this.clock }),
+          end,
+        );
+      case 'lapse':
+        return this.ask(
+          life,
+          site,
+          () =>
+            world.boards[site].claims === action.claims
+              ? (world.boards[site] = unclaimed(world.boards[site]))
+              : world.boards[site],
+          (board) => this.observe({ saw: 'board', board, at: this.clock }),
+          end,
+        );
+      case 'take':
+        return this.ask(
+          life,
+          'store',
+          () => world.take(site, action.epoch, action.version),
+          (taken) => taken && this.observe({ saw: 'taken', epoch: action.epoch }),
+          end,
+        );
+      case 'release':
+        return this.ask(
+          life,
+          'store',
+          () => {
+            if (world.blob?.id === `${site} ${action.epoch}`) world.write(site, action.epoch, true, 'nobody');
+            return world.look();
+          },
+          (lease) => {
+            this.observe({ saw: 'lease', lease, sentAt });
+            this.observe({ saw: 'released', epoch: action.epoch });
+          },
+          end,
+        );
+      case 'fence':
+        world.at(world.now + 1 + Math.floor(world.random() * fencePatienceMs), () => {
+          if (life !== this.life) return;
+          world.fence(site, action.epoch, action.final);
+          this.deliver(life, () => {
+            this.observe({ saw: 'fenced', epoch: action.epoch, final: action.final, at: this.clock });
+            end();
+          });
+        });
+        return;
+      case 'admit':
+        return this.admit(life, action.epoch, end);
+    }
+  }
+
+  private renew(life: number, epoch: number, then: (ok: boolean) => void, end: () => void): void {
+    const { world, post } = this;
+    const sentAt = this.clock;
+    const id = `${post.site} ${epoch}`;
+    let ok = false;
+    this.ask(
+      life,
+      'store',
+      () => {
+        if (world.blob?.id !== id) return false;
+        world.write(post.site, epoch, false, id);
+        return true;
+      },
+      (renewed) => {
+        ok = renewed;
+        this.observe(renewed ? { saw: 'renewed', epoch, sentAt } : { saw: 'refused', epoch });
+      },
+      () => {
+        end();
+        then(ok);
+      },
+    );
+  }
+
+  private askOthers(life: number, epoch: number, then: (ok: boolean) => void, end: () => void): void {
+    const { world, post } = this;
+    const sentAt = this.clock;
+    const other = otherSite(post.site);
+    const asked = world.agentsOf(other)[Math.floor(world.random() * 2)];
+    let ok = false;
+    this.ask(
+      life,
+      other,
+      () => asked?.awake === true && asked.confirm(epoch),
+      (yes) => {
+        ok = yes;
+        if (yes) this.observe({ saw: 'confirmed', epoch, sentAt, ageMs: 0 });
+      },
+      () => {
+        end();
+        then(ok);
+      },
+    );
+    const peer = world.agentsOf(post.site).find((one) => one !== this);
+    this.ask(
+      life,
+      post.site,
+      () => (peer?.awake ? peer.confirmedAgo(epoch) : undefined),
+      (ageMs) => ageMs !== undefined && this.observe({ saw: 'confirmed', epoch, sentAt, ageMs }),
+      () => undefined,
+    );
+  }
+
+  confirm(epoch: number): boolean {
+    const { world, post } = this;
+    if (!mayConfirm(this.memory, world.boards[post.site], epoch)) return false;
+    world.boards[post.site] = confirmed(world.boards[post.site]);
+    return true;
+  }
+
+  confirmedAgo(epoch: number): number | undefined {
+    const { confirmedAt, refused } = this.memory;
+    if (held(this.memory) !== epoch || confirmedAt === undefined || refused) return undefined;
+    const ago = this.clock - confirmedAt;
+    return ago < times.fenceAfterMs ? ago : undefined;
+  }
+
+  /** The server's time, then the lease, then the opening, which the server refuses when it comes too late. */
+  private admit(life: number, epoch: number, end: () => void): void {
+    const { world, post } = this;
+    world.at(world.now + world.delay(300), () => {
+      const before = world.now + times.openWithinMs;
+      const go = (ok: boolean) => {
+        if (!ok) return end();
+        world.at(world.now + world.delay(800), () => {
+          if (life !== this.life) return;
+          const opened = world.now <= before && world.admit(post.site, epoch, 'agent');
+          this.deliver(life, () => {
+            if (opened) this.observe({ saw: 'admitted', epoch });
+            end();
+          });
+        });
+      };
+      this.deliver(life, () =>
+        this.renew(
+          life,
+          epoch,
+          (ok) => (ok ? go(true) : this.askOthers(life, epoch, go, () => undefined)),
+          () => undefined,
+        ),
+      );
+    });
+  }
+
+  /** @returns for how long it has been quiet, by its clock. */
+  claim(epoch: number): number {
+    const { world, post } = this;
+    world.boards[post.site] = claimed(world.boards[post.site], epoch);
+    this.observe({ saw: 'board', board: world.boards[post.site], at: this.clock });
+    return this.clock - (this.memory.view?.quietSince ?? this.clock);
+  }
+
+  get holds(): number | undefined {
+    return fresh(this.memory, this.clock) ? held(this.memory) : undefined;
+  }
+}
+
+/** Moves the lease as adapters/store/leases.ts does, from outside both sites; slow, and often interrupted. */
+class Engine {
+  private readonly to: Site;
+  private readonly epoch: number;
+
+  constructor(private readonly world: World) {
+    this.to = otherSite(world.blob?.holder ?? 'prod');
+    this.epoch = (world.blob?.epoch ?? 1) + 1;
+  }
+
+  begin(): void {
+    this.claim();
+  }
+
+  private later(run: () => void): void {
+    const { world } = this;
+    world.at(world.now + 100 + world.delay(25_000), run);
+  }
+
+  private any(site: Site): Actor | undefined {
+    return this.world.agentsOf(site).find((agent) => agent.awake);
+  }
+
+  private claim(): void {
+    const { world, to, epoch } = this;
+    const claimedAt = world.now;
+    const quietMs = this.any(to)?.claim(epoch);
+    if (quietMs === undefined) return this.later(() => this.claim());
+    this.later(() => {
+      const lease = world.look();
+      if (lease?.holder === to && lease.epoch >= epoch) return this.open();
+      const free = !lease || lease.released || lease.holder === to;
+      const quiet = quietMs + world.now - claimedAt >= times.takeAfterMs * (1 + times.drift);
+      const usable = world.now - claimedAt < times.claimUsableMs;
+      if (usable && (free || (lease.ageMs >= times.takeAfterMs && quiet))) {
+        return this.later(() => {
+          world.take(to, epoch, lease?.version);
+          this.claim();
+        });
+      }
+      if (lease?.holder && !lease.released) {
+        this.any(lease.holder)?.observe({ saw: 'release wanted', epoch: lease.epoch });
+      }
+      this.later(() => this.claim());
+    });
+  }
+
+  /** The new holder knows of it; then its server is opened. */
+  private open(): void {
+    const { world, to, epoch } = this;
+    if ((world.blob?.epoch ?? 0) > epoch) return;
+    if (world.agentsOf(to).every((agent) => agent.holds !== epoch)) return this.later(() => this.open());
+    world.at(world.now + world.delay(500), () => world.admit(to, epoch, 'person'));
+  }
+}
