@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { authorityFile } from '../authority';
 import { clockFile } from '../chaos/clocks';
 import { standpointIn } from '../network/standpoints';
-import { folders, ports } from '../world';
+import { folders, outside, ports } from '../world';
 import type { Cluster } from './cluster';
 
 export interface PodPlace {
@@ -115,6 +115,8 @@ export function placeEnvironment(place: PodPlace, declared: Readonly<Record<stri
     HOSTNAME: podName(place.pod),
     NODE_EXTRA_CA_CERTS: authorityFile,
     SSL_CERT_FILE: authorityFile,
+    // Where a pod logs in unless it is told otherwise: on Azure the vendor's clients know it.
+    AZURE_AUTHORITY_HOST: `https://${outside.login}:${ports.https}`,
     ...declared,
     // On a real node this is the address of a service in front of the API server.
     KUBERNETES_SERVICE_HOST: place.cluster.address,
