@@ -68,7 +68,11 @@ export const templates: Readonly<Record<StepId, Template>> = {
   'prove-fence': {
     limitSeconds: 30,
     title: (making) => `prove by a write that ${current(making)} refuses epoch ${making.situation.values.epoch}`,
-    args: (making) => ({ server: current(making), epoch: making.situation.values.epoch }),
+    args: (making) => ({
+      server: current(making),
+      epoch: making.situation.values.epoch,
+      whole: movesDatabase(making),
+    }),
     wanted: ({ fenced }) => fenced,
   },
   'take-lease': {

@@ -1,0 +1,241 @@
+/** Carries a plan out: intent before act, result after, in the order of its graph, until it is done or the first step fails. */
+import { StandbyError, type Exit } from './errors';
+import { fingerprint } from './fingerprint';
+import { fold, nextEntry, verifyChain } from './journal';
+import { known, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
+import type { JournalEntry, Ports } from './ports';
+import { asFault, Session, type SessionOptions } from './session';
+import { steps as everyStep, type StepTable } from './steps';
+
+export { abort, type AbortOptions } from './abort';
+
+export interface RunOptions extends SessionOptions {
+  readonly who: string;
+  /** Entries of the run that goes on. The journal is read again under the lock. @default - the plan begins */
+  readonly resume?: readonly JournalEntry[];
+  /** What the plan was made from: when that was a moment ago, it isn't looked at again. */
+  readonly seen?: Observation;
+  /** @default - the real ones */
+  readonly table?: StepTable;
+}
+
+/** What was seen so long ago still holds. */
+const momentMs = 5_000;
+
+/**
+ * Begins a plan, or goes on with a run. Nothing is changed before the plan is in the journal.
+ * @returns how it ended; a run that had ended before changes nothing.
+ * @throws StandbyError when it may not begin: PlanStale, RunUnfinished, RunInProgress, RunOver, Superseded.
+ */
+export async function execute(plan: Plan, ports: Ports, options: RunOptions): Promise<RunResult> {
+  const lock = await ports.lock.acquire(plan.id);
+  try {
+    const begun = options.resume
+      ? await goOn(plan, ports, lock.lost, options)
+      : await begin(plan, ports, lock.lost, options);
+    if ('outcome' in begun) return begun;
+    return await new Run(begun.session, begun.seen, options.table ?? everyStep).toEnd();
+  } finally {
+    // What can't be given back runs out.
+    await lock.release().catch(() => undefined);
+  }
+}
+
+interface Begun {
+  readonly session: Session;
+  readonly seen: Observation;
+}
+
+async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOptions): Promise<Begun> {
+  const newest = await ports.journal.read();
+  const ended = newest.length > 0 ? lastRun(newest, plan) : 0;
+  const now = ports.clock.now();
+  const stale = (why: string) =>
+    new StandbyError(
+      'PlanStale',
+      `the plan of ${new Date(plan.createdAt).toISOString()} ${why}; nothing was written: plan again`,
+    );
+  if (now > plan.expiresAt) throw stale(`expired at ${new Date(plan.expiresAt).toISOString()}`);
+  const { seen: earlier } = options;
+  const recent = earlier && now - earlier.at <= momentMs && earlier.at > ended ? earlier : undefined;
+  const seen =
+    recent ?? (await ports.observer.observe(options.signal ? AbortSignal.any([lost, options.signal]) : lost));
+  if (fingerprint(seen) !== plan.fingerprint) throw stale('is of another world than the one that is there now');
+  const entry = nextEntry(undefined, plan.id, ports.clock.now(), { type: 'plan', plan, who: options.who });
+  await ports.journal.append(entry);
+  const session = new Session(ports, [entry], lost, options);
+  session.emit({ code: 'RunStarted', plan, resumed: false });
+  return { session, seen };
+}
+
+/** @returns when the newest run ended. @throws StandbyError RunUnfinished, RunOver */
+function lastRun(entries: readonly JournalEntry[], plan: Plan): number {
+  verifyChain(entries);
+  const { run, outcome, who, startedAt, last } = fold(entries);
+  if (!outcome) {
+    throw new StandbyError(
+      'RunUnfinished',
+      `run ${run}, which ${who} began at ${new Date(startedAt).toISOString()}, has not ended: go on with standby resume, or back with standby abort`,
+    );
+  }
+  if (run === plan.id) throw new StandbyError('RunOver', `this plan was carried out already (${outcome}): plan again`);
+  return last.at;
+}
+
+async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOptions): Promise<Begun | RunResult> {
+  const session = new Session(ports, [...(await ports.journal.read(plan.id))], lost, options);
+  const { outcome, aborting, startedAt, last } = session.state;
+  if (outcome === 'done') return { outcome, seconds: (last.at - startedAt) / 1000 };
+  if (outcome || aborting) {
+    throw new StandbyError(
+      'RunOver',
+      `run ${plan.id} ${outcome ? 'was taken back' : 'is being taken back'}: ${outcome ? 'plan again' : 'finish that with standby abort'}`,
+    );
+  }
+  const seen = await ports.observer.observe(options.signal ? AbortSignal.any([lost, options.signal]) : lost);
+  checkSuperseded(session.state.plan, seen);
+  await session.record({ type: 'resume', who: options.who });
+  session.emit({ code: 'RunStarted', plan: session.state.plan, resumed: true });
+  return { session, seen };
+}
+
+/** Somebody has changed roles since: what is left of this run would undo that. */
+function checkSuperseded(plan: Plan, seen: Observation): void {
+  const { values } = seen.configuration;
+  const later = [
+    ...(values.epoch > plan.epoch ? [`the configuration is in epoch ${values.epoch}`] : []),
+    ...(values.epoch === plan.epoch && values.activeSite !== plan.to
+      ? [`epoch ${plan.epoch} is ${values.activeSite}'s`]
+      : []),
+    ...Object.entries(seen.servers).flatMap(([name, reading]) => {
+      const epoch = known(reading)?.token?.epoch ?? 0;
+      return epoch > plan.epoch ? [`${name} has admitted epoch ${epoch}`] : [];
+    }),
+    ...((known(seen.lease)?.epoch ?? 0) > plan.epoch ? [`the lease is in epoch ${known(seen.lease)?.epoch}`] : []),
+  ];
+  if (later.length === 0) return;
+  throw new StandbyError(
+    'Superseded',
+    `run ${plan.id} brings epoch ${plan.epoch}, but ${later.join(', ')}: somebody has gone further; end it with standby abort --abandon "reason"`,
+    { exit: 'person' },
+  );
+}
+
+/** Steps that leave the business where it runs. */
+const harmless: ReadonlySet<StepId> = new Set(['prepare', 'lookup-names', 'reprotect', 'export-diverged']);
+
+class Run {
+  private failure: { readonly step: StepId; readonly cause: unknown } | undefined;
+
+  constructor(
+    private readonly session: Session,
+    private readonly seen: Observation,
+    private readonly table: StepTable,
+  ) {}
+
+  async toEnd(): Promise<RunResult> {
+    const { plan } = this.session.state;
+    const over = new Set<StepId>();
+    const running = new Map<StepId, Promise<StepId>>();
+    const waiting = new Map(plan.steps.map((step) => [step.id, step]));
+    for (;;) {
+      const ready = this.failure ? [] : [...waiting.values()].filter(({ after }) => after.every((id) => over.has(id)));
+      for (const step of ready) {
+        waiting.delete(step.id);
+        running.set(step.id, this.settle(step));
+      }
+      if (running.size === 0) break;
+      const ended = await Promise.race(running.values());
+      running.delete(ended);
+      over.add(ended);
+    }
+    return this.failure ? this.failed(this.failure) : this.ended(waiting.size);
+  }
+
+  /** The first failure counts; what goes on beside it may end. */
+  private async settle(step: PlannedStep): Promise<StepId> {
+    try {
+      await this.perform(step);
+    } catch (cause) {
+      this.failure ??= { step: step.id, cause };
+    }
+    return step.id;
+  }
+
+  private async ended(left: number): Promise<RunResult> {
+    if (left > 0) throw new StandbyError('PlanInvalid', 'steps of the plan wait for each other: make the plan again');
+    const { session } = this;
+    await session.record({ type: 'end', outcome: 'done' });
+    const { startedAt, last } = session.state;
+    const result: RunResult = { outcome: 'done', seconds: (last.at - startedAt) / 1000 };
+    session.emit({ code: 'RunEnded', result });
+    return result;
+  }
+
+  private failed({ step, cause }: { readonly step: StepId; readonly cause: unknown }): RunResult {
+    if (!(cause instanceof StandbyError)) throw cause;
+    const result: RunResult = {
+      ...{ outcome: 'failed', step, error: cause.code, message: cause.message },
+      ...{ resumable: true, exit: this.exitOf(cause) },
+    };
+    this.session.emit({ code: 'RunEnded', result });
+    return result;
+  }
+
+  private exitOf(cause: StandbyError): Exit {
+    if (cause.exit === 'person') return 'person';
+    const { plan, steps } = this.session.state;
+    const touched = [...steps].some(([id, { state }]) => state !== 'waiting' && !harmless.has(id));
+    return touched || plan.kind === 'failover' ? 'resumable' : 'safe';
+  }
+
+  /** The proof of the fence is made again when a run goes on: nobody knows what happened in between. */
+  private isOver({ id }: PlannedStep): boolean {
+    const { session, table } = this;
+    if (session.stateOf(id).state !== 'done') return false;
+    const closed = session.stateOf('open-database').state === 'waiting';
+    return !(table[id].renewed && closed);
+  }
+
+  private async perform(step: PlannedStep): Promise<void> {
+    const { session, table, seen } = this;
+    const { id } = step;
+    if (this.isOver(step)) return session.emit({ code: 'StepSkipped', step: id, why: 'done before' });
+    session.mayAct();
+    const why = await this.already(step);
+    if (why !== undefined) {
+      await session.record({ type: 'result', step: id, facts: {}, skipped: why });
+      return session.emit({ code: 'StepSkipped', step: id, why });
+    }
+    const { clock } = session.ports;
+    const started = clock.now();
+    const facts = await session.attempt(step, (call) => table[id].run(session.context(step, seen, call)), {
+      begin: async () => {
+        const attempt = session.stateOf(id).attempts + 1;
+        await session.record({ type: 'intent', step: id, attempt });
+        session.emit({ code: 'StepStarted', step: id, attempt });
+      },
+      failed: async ({ code, message }, pauseMs) => {
+        await session.record({ type: 'failure', step: id, error: code, message });
+        const retry = pauseMs === undefined ? {} : { retryInSeconds: pauseMs / 1000 };
+        session.emit({ code: 'StepFailed', step: id, error: code, message, ...retry });
+      },
+      goOn: () => this.failure === undefined,
+    });
+    await session.record({ type: 'result', step: id, facts });
+    session.emit({ code: 'StepDone', step: id, seconds: (clock.now() - started) / 1000, facts });
+  }
+
+  /** @returns why there is nothing to do. Where that can't be told the step runs: it is repeatable. */
+  private async already(step: PlannedStep): Promise<string | undefined> {
+    const { session, table, seen } = this;
+    const { done } = table[step.id];
+    if (!done) return undefined;
+    try {
+      return await session.within(step, step.limitSeconds * 1000, (call) => done(session.context(step, seen, call)));
+    } catch (cause) {
+      if (asFault(cause).code === 'Fault') throw cause;
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,180 @@
+/** One command at work on one run: its record, its events, and attempts that keep to their time. */
+import { StandbyError } from './errors';
+import { fold, nextEntry, verifyChain, type RunState, type What } from './journal';
+import type { Observation, PlannedStep, RunEvent, StepId } from './model';
+import type { Call, JournalEntry, Ports } from './ports';
+import type { StepContext } from './steps';
+
+export interface SessionOptions {
+  /** The person's word to stop: the act that goes on is cut off. */
+  readonly signal?: AbortSignal;
+  /** Between 0 and 1. @default - Math.random */
+  readonly random?: () => number;
+}
+
+type Told = RunEvent extends infer Event ? (Event extends RunEvent ? Omit<Event, 'at' | 'run'> : never) : never;
+
+const firstPauseMs = 250;
+const longestPauseMs = 5_000;
+/** How long an act that was cut off may take to notice. */
+const graceMs = 5_000;
+
+export class Session {
+  private queue: Promise<void> = Promise.resolve();
+  private folded: RunState;
+
+  constructor(
+    readonly ports: Ports,
+    private readonly entries: JournalEntry[],
+    private readonly lost: AbortSignal,
+    private readonly options: SessionOptions,
+  ) {
+    verifyChain(entries);
+    this.folded = fold(entries);
+  }
+
+  get state(): RunState {
+    return this.folded;
+  }
+
+  /** One line after the other: each seals the one before it. When one can't be written, none is afterwards. */
+  record(what: What): Promise<void> {
+    this.queue = this.queue.then(async () => {
+      const entry = nextEntry(this.entries.at(-1), this.folded.run, this.ports.clock.now(), what);
+      await this.ports.journal.append(entry);
+      this.entries.push(entry);
+      this.folded = fold(this.entries);
+    });
+    return this.queue;
+  }
+
+  emit(told: Told): void {
+    this.ports.emit({ at: this.ports.clock.now(), run: this.folded.run, ...told });
+  }
+
+  context(step: PlannedStep, seen: Observation | undefined, call: Call): StepContext {
+    const before = this.stateOf(step.id);
+    const again =
+      before.state !== 'waiting' && !(before.state === 'begun' && before.attempts === 1 && !this.resumed.has(step.id));
+    return { plan: this.state.plan, step, ports: this.ports, call, seen, stateOf: (id) => this.stateOf(id), again };
+  }
+
+  /** Steps that an earlier command began: how far they came nobody knows. */
+  readonly resumed = new Set<StepId>();
+
+  stateOf(id: StepId) {
+    return this.state.steps.get(id) ?? { state: 'waiting' as const, attempts: 0 };
+  }
+
+  /** @throws StandbyError when nothing may be begun any more. */
+  mayAct(): void {
+    if (this.lost.aborted) {
+      throw new StandbyError(
+        'LockLost',
+        'another process may have taken this run over: nothing more is done here; see standby runs, then standby resume',
+        { exit: 'resumable' },
+      );
+    }
+    if (this.options.signal?.aborted) {
+      throw new StandbyError('Interrupted', 'stopped as asked: go on with standby resume, or back with standby abort', {
+        exit: 'resumable',
+      });
+    }
+  }
+
+  /**
+   * Acts until it is done, or the limit is over. Tries again after a pause only what may succeed a moment later.
+   * @param begin - before each attempt: write the intent.
+   * @param failed - after each attempt that failed; `pauseMs` is absent when there is no other.
+   */
+  async attempt<T>(
+    step: PlannedStep,
+    act: (call: Call) => Promise<T>,
+    {
+      begin,
+      failed,
+      goOn = () => true,
+    }: {
+      readonly begin: () => Promise<void>;
+      readonly failed: (cause: StandbyError, pauseMs: number | undefined) => Promise<void>;
+      readonly goOn?: () => boolean;
+    },
+  ): Promise<T> {
+    const { clock } = this.ports;
+    const end = clock.now() + step.limitSeconds * 1000;
+    for (let count = 0; ; count += 1) {
+      this.mayAct();
+      await begin();
+      this.mayAct();
+      try {
+        return await this.within(step, end - clock.now(), act);
+      } catch (cause) {
+        const fault = asFault(cause);
+        // Whoever has the lock now writes the journal.
+        if (this.lost.aborted) throw fault;
+        const pauseMs = this.pause(count);
+        const again = fault.retryable && goOn() && clock.now() + pauseMs < end;
+        await failed(fault, again ? pauseMs : undefined);
+        if (fault.code === 'Fault') throw cause;
+        if (!again) throw fault;
+        await clock.sleep(pauseMs, this.stopping()).catch(() => undefined);
+      }
+    }
+  }
+
+  private pause(count: number): number {
+    const random = this.options.random ?? Math.random;
+    const full = Math.min(longestPauseMs, firstPauseMs * 2 ** count);
+    return Math.round(full * (0.5 + random() / 2));
+  }
+
+  private stopping(): AbortSignal {
+    const { signal } = this.options;
+    return signal ? AbortSignal.any([this.lost, signal]) : this.lost;
+  }
+
+  /** @throws StandbyError StepTimeout when the time is over, whether the act notices or not. */
+  async within<T>(step: PlannedStep, limitMs: number, act: (call: Call) => Promise<T>): Promise<T> {
+    const { clock } = this.ports;
+    const over = new AbortController();
+    const settled = new AbortController();
+    const signal = AbortSignal.any([over.signal, this.stopping()]);
+    const timeout = new StandbyError(
+      'StepTimeout',
+      `${step.id} took longer than its ${step.limitSeconds} s and was cut off: see what it waits for, then standby resume`,
+      { exit: 'resumable' },
+    );
+    const wait = async (ms: number) => {
+      await clock.sleep(ms, settled.signal).catch(() => undefined);
+      return !settled.signal.aborted;
+    };
+    const limit = (async () => {
+      if (!(await wait(limitMs))) return;
+      over.abort(timeout);
+      if (await wait(graceMs)) throw timeout;
+    })();
+    const forever = new Promise<never>(() => undefined);
+    const progress = (message: string) => {
+      if (!settled.signal.aborted) this.emit({ code: 'StepProgress', step: step.id, message });
+    };
+    try {
+      return await Promise.race([act({ signal, progress }), limit.then(() => forever)]);
+    } catch (cause) {
+      if (over.signal.aborted) throw timeout;
+      if (signal.aborted) this.mayAct();
+      throw cause;
+    } finally {
+      settled.abort();
+    }
+  }
+}
+
+/** A fault that nobody foresaw may say anything in its message: only its name is written down. */
+export const asFault = (cause: unknown): StandbyError =>
+  cause instanceof StandbyError
+    ? cause
+    : new StandbyError(
+        'Fault',
+        `something that nobody foresaw (${cause instanceof Error ? cause.name : typeof cause}): see --debug, then standby resume`,
+        { exit: 'fault', cause },
+      );
