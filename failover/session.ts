@@ -53,14 +53,13 @@ export class Session {
   }
 
   context(step: PlannedStep, seen: Observation | undefined, call: Call): StepContext {
-    const before = this.stateOf(step.id);
-    const again =
-      before.state !== 'waiting' && !(before.state === 'begun' && before.attempts === 1 && !this.resumed.has(step.id));
-    return { plan: this.state.plan, step, ports: this.ports, call, seen, stateOf: (id) => this.stateOf(id), again };
+    const { state, attempts } = this.stateOf(step.id);
+    return {
+      ...{ plan: this.state.plan, step, ports: this.ports, call, stateOf: (id) => this.stateOf(id) },
+      ...(seen ? { seen } : {}),
+      again: attempts > 1 || state === 'undoing',
+    };
   }
-
-  /** Steps that an earlier command began: how far they came nobody knows. */
-  readonly resumed = new Set<StepId>();
 
   stateOf(id: StepId) {
     return this.state.steps.get(id) ?? { state: 'waiting' as const, attempts: 0 };

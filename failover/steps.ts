@@ -244,8 +244,11 @@ export const steps: StepTable = {
     run: (context) => context.ports.names.rerouteInternal(siteOf(context), serverOf(context), context.call),
   },
   reroute: {
-    run: (context) =>
-      context.ports.names.reroute(siteOf(context), context.stateOf('lookup-names').facts ?? {}, context.call),
+    run: (context) => {
+      const found = context.stateOf('lookup-names').facts ?? {};
+      const manyNames = context.plan.wish.manyNames === true;
+      return context.ports.names.reroute(siteOf(context), { ...found, manyNames }, context.call);
+    },
   },
   'verify-outside': {
     run: (context) => context.ports.verifier.outside(siteOf(context), epochOf(context), context.call),

@@ -48,7 +48,7 @@ export const templates: Readonly<Record<StepId, Template>> = {
     args: ({ switches }) => ({ values: json(switches.made), undo: json(switches.unmade), server: switches.server }),
   },
   'fence-workloads': {
-    limitSeconds: 60,
+    limitSeconds: 90,
     title: ({ situation }) => `stop the applications at ${situation.from}`,
     touches: ({ situation }) => [`workloads at ${situation.from}`],
     args: ({ situation }) => ({ site: situation.from, instances: situation.observation.configuration.replicas }),
