@@ -67,7 +67,8 @@ export async function prepareKeycloak(
   java: Promise<Tool>,
   postgres: Promise<PostgresTool>,
 ): Promise<KeycloakTool> {
-  const home = await prepareHome(context, await java);
+  // The options are part of the digest: a cache that is reached by several names is one cache.
+  const home = fs.realpathSync(await prepareHome(context, await java));
   const [javaTool, postgresTool] = [await java, await postgres];
   const options = optionsOf(home);
   const digest = digestOf([version, javaTool.version, postgresTool.version, ...options]);
