@@ -9,8 +9,10 @@ export interface Question {
   readonly signal: AbortSignal;
   /** Longest time until the answer is complete. */
   readonly withinMs: number;
-  /** Address to connect to; who answers there is not asked for a certificate that the public trusts. @default - the URL's name */
+  /** Address to connect to. @default - where the URL's name leads */
   readonly at?: string;
+  /** Who answers needs no certificate that the public trusts: an origin's is often signed for the edge alone. @default - false */
+  readonly anyCertificate?: boolean;
   /** Keeps connections open, knows authorities and client certificates. @default - a connection of its own */
   readonly agent?: https.Agent;
 }
@@ -43,7 +45,7 @@ export async function exchange(url: string | URL, question: Question): Promise<A
 }
 
 function send(url: URL, question: Question, signal: AbortSignal): Promise<Omit<Answer, 'ms'>> {
-  const { method = 'GET', headers = {}, body, at, agent } = question;
+  const { method = 'GET', headers = {}, body, at, agent, anyCertificate } = question;
   const { hostname, host, port, pathname, search, protocol } = url;
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
   const options = { method, path: pathname + search, headers: { host, ...headers, ...length }, signal };
@@ -55,7 +57,7 @@ function send(url: URL, question: Question, signal: AbortSignal): Promise<Omit<A
             ...options,
             ...{ host: at ?? hostname, port: port || 443, agent: agent ?? false },
             ...(/^[\d.]+$/.test(hostname) ? {} : { servername: hostname }),
-            ...(at === undefined ? {} : { rejectUnauthorized: false }),
+            ...(anyCertificate ? { rejectUnauthorized: false } : {}),
           });
     request.on('error', reject).on('response', (response) => {
       read(response).then((text) => {

@@ -13,18 +13,26 @@ const everyMs = 100;
 /** The label that every application's pods have. */
 const applicationPods = `app.kubernetes.io/name in (${apps.join(',')})`;
 
+const isApplication = (name: string) => (apps as readonly string[]).includes(name);
+
 export function createWorkloads(context: AdapterContext): Workloads {
   const namespace = () => context.configuration().company;
   return {
     async stop(site, { signal, progress }: Call) {
       const cluster = clusterOf(context, site);
       const deployments = await cluster.deployments(namespace(), signal);
-      const wanted = deployments.filter(
-        ({ metadata, spec }) => (apps as readonly string[]).includes(metadata.name) && spec.replicas !== 0,
-      );
+      const wanted = deployments.filter(({ metadata, spec }) => isApplication(metadata.name) && spec.replicas !== 0);
       await Promise.all(wanted.map(({ metadata }) => cluster.scale(namespace(), metadata.name, 0, signal)));
       await untilGone(cluster, namespace(), site, { signal, progress });
       return { stopped: wanted.reduce((sum, { spec }) => sum + (spec.replicas ?? 1), 0) };
+    },
+    async start(site, instances, { signal }: Call) {
+      const cluster = clusterOf(context, site);
+      const deployments = await cluster.deployments(namespace(), signal);
+      const wanted = deployments.filter(
+        ({ metadata, spec }) => isApplication(metadata.name) && (spec.replicas ?? 1) < instances,
+      );
+      await Promise.all(wanted.map(({ metadata }) => cluster.scale(namespace(), metadata.name, instances, signal)));
     },
     async running(site, { signal }: Call) {
       return (await instances(clusterOf(context, site), namespace(), signal)).length;

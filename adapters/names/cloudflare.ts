@@ -83,20 +83,35 @@ function refused(method: string, path: string, { status }: Answer, { errors }: E
 }
 
 /** @throws StandbyError NoSuchZone */
-export async function zoneId(context: AdapterContext, zone: string, signal: AbortSignal): Promise<string> {
+export async function zoneId(
+  context: AdapterContext,
+  zone: string,
+  signal: AbortSignal,
+  tries?: number,
+): Promise<string> {
   const path = `/zones?name=${encodeURIComponent(zone)}`;
-  const { result } = await cloudflare<readonly { readonly id: string }[]>(context, { path, signal });
+  const { result } = await cloudflare<readonly { readonly id: string }[]>(context, {
+    path,
+    signal,
+    ...(tries ? { tries } : {}),
+  });
   const [first] = result;
   if (first) return first.id;
   throw new StandbyError('NoSuchZone', `Cloudflare shows no zone ${zone} to this token: give it Zone Read on the zone`);
 }
 
 /** @returns every record of a zone. */
-export async function recordsOf(context: AdapterContext, id: string, signal: AbortSignal): Promise<PublicRecord[]> {
+export async function recordsOf(
+  context: AdapterContext,
+  id: string,
+  signal: AbortSignal,
+  tries?: number,
+): Promise<PublicRecord[]> {
   const all: PublicRecord[] = [];
   for (let page = 1; ; page += 1) {
     const path = `/zones/${id}/dns_records?per_page=500&page=${page}`;
-    const { result, total } = await cloudflare<readonly PublicRecord[]>(context, { path, signal });
+    const order = { path, signal, ...(tries ? { tries } : {}) };
+    const { result, total } = await cloudflare<readonly PublicRecord[]>(context, order);
     all.push(...result);
     if (result.length === 0 || all.length >= total) return all;
   }

@@ -1,0 +1,184 @@
+/** Looks at everything at once. What does not answer in time is an unknown with its reason, and holds up nothing else. */
+import { sites, type Site } from '../../config/fields';
+import {
+  known,
+  type Configuration,
+  type Instant,
+  type LeaseReading,
+  type NamesReading,
+  type Observation,
+  type Reading,
+  type ServerReading,
+  type SiteObservation,
+} from '../../failover/model';
+import type { Call, Leases, Observer } from '../../failover/ports';
+import { apiVersions, cloudOf } from '../azure/cloud';
+import type { AdapterContext } from '../context';
+import { readCluster } from '../kubernetes/reading';
+import { recordsOf, zoneId } from '../names/cloudflare';
+import { identityPlace, serverPlaces, serverTarget } from '../places';
+import { readServer } from '../postgres/admission';
+import { readIdentity } from '../probe/login';
+import { addressesFrom, resolversOf } from '../probe/names';
+import { askPage, publicHosts } from '../probe/pages';
+import { readBackup } from './backups';
+import { reading } from './reading';
+
+/** Of one look; two of them may follow each other and all is still over within 5 s. */
+const lookMs = 2_500;
+const stacksMs = 4_500;
+
+export interface Extra {
+  readonly stacks: () => Promise<Observation['stacks']>;
+  readonly leases: Leases;
+}
+
+export function createObserver(context: AdapterContext, extra: Extra): Observer {
+  return { observe: (signal) => observe(context, extra, signal) };
+}
+
+async function observe(context: AdapterContext, { stacks, leases }: Extra, signal: AbortSignal): Promise<Observation> {
+  const at = Date.now();
+  const call: (signal: AbortSignal) => Call = (limit) => ({ signal: limit, progress: () => undefined });
+  const places = serverPlaces(context);
+  const lease = reading(lookMs, signal, (limit) => leases.read(call(limit)));
+  const servers = places.map(({ name, site }) => {
+    const server = reading(lookMs, signal, (limit) => readServer(serverTarget(context, name), limit));
+    const alive = aliveAt(site, server, lease);
+    // Waits for the server's own look, which has its time: so it gets a little more.
+    const backup = reading(lookMs + 1_000, signal, (limit) => readBackup(context, name, alive, limit));
+    return { name, server, backup };
+  });
+  const both = sites.map((site) => observeSite(context, leases, site, signal));
+  const [prod, intg] = both as [Promise<SiteObservation>, Promise<SiteObservation>];
+  const zone = publicZone(context, signal);
+  return settled({
+    at,
+    configuration: configurationOf(context),
+    stacks: readStacks(stacks, signal),
+    sites: settled({ prod, intg }),
+    servers: settled(Object.fromEntries(servers.map(({ name, server }) => [name, server]))),
+    backups: settled(Object.fromEntries(servers.map(({ name, backup }) => [name, backup]))),
+    names: readNames(context, signal),
+    records: zone.records,
+    lease,
+    apis: settled({ azure: readAzure(context, signal), cloudflare: zone.latency }),
+    ingress: {
+      prod: context.landscape.sites.prod.network.ingressAddress,
+      intg: context.landscape.sites.intg.network.ingressAddress,
+    },
+  });
+}
+
+type Settled<T> = { readonly [K in keyof T]: Awaited<T[K]> };
+
+async function settled<T extends object>(parts: T): Promise<Settled<T>> {
+  const entries = Object.entries(parts) as [string, unknown][];
+  const values = await Promise.all(entries.map(async ([key, value]) => [key, await value] as const));
+  return Object.fromEntries(values) as Settled<T>;
+}
+
+/** A server that answers lives; of another one nobody knows more than when its site last held the lease. */
+async function aliveAt(
+  site: Site,
+  server: Promise<Reading<ServerReading>>,
+  lease: Promise<Reading<LeaseReading>>,
+): Promise<Instant> {
+  const seen = await server;
+  if ('value' in seen) return seen.at;
+  const held = await lease;
+  const value = known(held);
+  return value?.holder === site && value.ageSeconds !== undefined ? held.at - value.ageSeconds * 1000 : seen.at;
+}
+
+function observeSite(
+  context: AdapterContext,
+  leases: Leases,
+  site: Site,
+  signal: AbortSignal,
+): Promise<SiteObservation> {
+  const { realm } = context.landscape.sites.prod.identity;
+  const base = `https://${identityPlace(context, site)}/realms/${realm}`;
+  return settled({
+    cluster: reading(lookMs, signal, (limit) => readCluster(context, site, limit)),
+    identity: reading(lookMs, signal, (limit) => readIdentity({ base }, { signal: limit, withinMs: lookMs })),
+    agent: reading(lookMs, signal, (limit) => leases.agent(site, { signal: limit, progress: () => undefined })),
+    front: reading(lookMs, signal, (limit) => readFront(context, site, limit)),
+  });
+}
+
+/** @throws Error when no host is answered for. */
+async function readFront(context: AdapterContext, site: Site, signal: AbortSignal): Promise<Record<string, number>> {
+  const at = context.landscape.sites[site].network.ingressAddress;
+  const reach = { signal, withinMs: lookMs - 200, at, anyCertificate: true };
+  const answers = await Promise.allSettled(publicHosts(context).map((host) => askPage(context, host, reach)));
+  const pages = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  const [first] = answers;
+  if (pages.length === 0 && first?.status === 'rejected') throw first.reason;
+  return Object.fromEntries(pages.map(({ host, status }) => [host, status]));
+}
+
+async function readNames(context: AdapterContext, signal: AbortSignal): Promise<NamesReading> {
+  const entries = resolversOf(context).map(async (resolver) => {
+    const answers = await reading(lookMs, signal, async (limit) => {
+      const hosts = publicHosts(context).map(async ({ host }) => {
+        return [host, await addressesFrom(resolver, host, limit, lookMs - 200)] as const;
+      });
+      return Object.fromEntries(await Promise.all(hosts));
+    });
+    return [resolver, answers] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+function publicZone(context: AdapterContext, signal: AbortSignal) {
+  const { zone } = context.configuration();
+  const id = reading(lookMs, signal, async (limit) => {
+    const began = performance.now();
+    const found = await zoneId(context, zone, limit, 1);
+    return { found, latencyMs: Math.round(performance.now() - began) };
+  });
+  const records = reading(lookMs, signal, async (limit) => {
+    const answer = await id;
+    if (!('value' in answer)) throw new Error(answer.unknown);
+    const all = await recordsOf(context, answer.value.found, limit, 1);
+    const wanted = publicHosts(context).map(({ host }) => host);
+    return Object.fromEntries(
+      all.filter(({ name, type }) => type === 'A' && wanted.includes(name)).map(({ name, content }) => [name, content]),
+    );
+  });
+  const latency = id.then((answer): Reading<{ readonly latencyMs: number }> =>
+    'value' in answer ? { at: answer.at, value: { latencyMs: answer.value.latencyMs } } : answer,
+  );
+  return { records, latency };
+}
+
+/** Something small outside both sites. */
+function readAzure(context: AdapterContext, signal: AbortSignal): Promise<Reading<{ readonly latencyMs: number }>> {
+  const { resourceGroup, globalResourceGroup, internalZone } = context.landscape.sites.intg;
+  const group = `/subscriptions/${resourceGroup.id.split('/')[2]}/resourceGroups/${globalResourceGroup}`;
+  const path = `${group}/providers/Microsoft.Network/privateDnsZones/${internalZone}`;
+  return reading(lookMs, signal, async (limit) => {
+    const order = { path, apiVersion: apiVersions.privateDns, signal: limit, tries: 1 };
+    return { latencyMs: Math.round((await cloudOf(context).ask(order)).answer.ms) };
+  });
+}
+
+async function readStacks(stacks: Extra['stacks'], signal: AbortSignal): Promise<Observation['stacks']> {
+  const all = await reading(stacksMs, signal, stacks);
+  if ('value' in all) return all.value;
+  return { prod: all, intg: all, failover: all };
+}
+
+function configurationOf({ configuration }: AdapterContext): Configuration {
+  const { company, activeSite, database, identity, epoch, stage, prepared, unreachable, recoveries, ...rest } =
+    configuration();
+  return {
+    values: { company, activeSite, database, identity, epoch, stage, prepared, unreachable, recoveries },
+    zone: rest.zone,
+    hosts: rest.hosts,
+    release: rest.release,
+    replicas: rest.replicas,
+    objectives: rest.objectives,
+  };
+}
