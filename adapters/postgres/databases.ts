@@ -15,6 +15,6 @@ export function createDatabases(context: AdapterContext): Databases {
     admit: (server, epoch, { signal }) => admit(target(server), epoch, signal),
     promote: (server, how, call) => promote(context, server, how, call),
     caughtUp: (server, position, { signal }) => caughtUp(target(server), position, signal),
-    exportDiverged: (server, since, file, call) => exportDiverged(context, { server, since, file }, call),
+    exportDiverged: (server, since, file, call) => exportDiverged(context, server, since, file, call),
   };
 }

@@ -8,16 +8,17 @@ import { escapeIdentifier, type Client } from 'pg';
 import type { Call } from '../../failover/ports';
 import type { AdapterContext } from '../context';
 import { serverTarget } from '../places';
-import { connected } from './connection';
+import type { AdmissionTarget } from './admission';
+import { connected, type ServerTarget } from './connection';
 import { readTables, type Table } from './tables';
 
-export interface Question {
+export interface Sides {
   /** Server that was left. */
   readonly server: string;
+  readonly left: AdmissionTarget;
   /** Server that took over. */
   readonly since: string;
-  /** Relative to the folder of runs. */
-  readonly file: string;
+  readonly follower: ServerTarget;
 }
 
 const batch = 500;
@@ -27,21 +28,25 @@ const patience = { statementMs: 120_000 };
 const runsFolder = ({ environment }: AdapterContext): string =>
   environment['STANDBY_RUNS'] ?? path.join(environment['STANDBY_PROJECT'] ?? process.cwd(), '.standby', 'runs');
 
+/** @param file - relative to the folder of runs. */
+export function exportDiverged(context: AdapterContext, server: string, since: string, file: string, call: Call) {
+  const sides = { server, left: serverTarget(context, server), since, follower: serverTarget(context, since) };
+  return exportRows(sides, path.resolve(runsFolder(context), file), call);
+}
+
 /** @returns the file, JSON Lines, for the owner's eyes alone; nothing is left of an attempt that failed. */
-export async function exportDiverged(
-  context: AdapterContext,
-  { server, since, file }: Question,
+export async function exportRows(
+  { server, left, since, follower }: Sides,
+  place: string,
   { signal, progress }: Call,
 ): Promise<{ readonly rows: number; readonly file: string }> {
-  const [left, follower] = [serverTarget(context, server), serverTarget(context, since)];
-  const place = path.resolve(runsFolder(context), file);
   await fs.promises.mkdir(path.dirname(place), { recursive: true, mode: 0o700 });
   const draft = `${place}.${process.pid}`;
   const output = fs.openSync(draft, 'w', 0o600);
   const write = (line: string) => fs.writeSync(output, `${line}\n`);
   try {
     const xmin = await connected({ ...follower, database: 'postgres' }, signal, (client) => forkOf(client, since));
-    write(JSON.stringify(header({ server, since }, left.identityDatabase, xmin)));
+    write(JSON.stringify(header(server, since, left.identityDatabase, xmin)));
     const rows = await connected(
       left,
       signal,
@@ -61,13 +66,13 @@ export async function exportDiverged(
 async function forkOf(client: Client, since: string): Promise<string | undefined> {
   const { rowCount } = await client.query("SELECT WHERE to_regclass('standby.fork') IS NOT NULL");
   if (rowCount === 0) return undefined;
-  const { rows } = await client.query<{ xmin: string }>('SELECT xmin::text FROM standby.fork WHERE server = $1', [
+  const { rows } = await client.query<{ first: string }>('SELECT first::text FROM standby.fork WHERE server = $1', [
     since,
   ]);
-  return rows[0]?.xmin;
+  return rows[0]?.first;
 }
 
-const header = ({ server, since }: Omit<Question, 'file'>, identityDatabase: string, xmin: string | undefined) => ({
+const header = (server: string, since: string, identityDatabase: string, xmin: string | undefined) => ({
   server,
   since,
   at: new Date().toISOString(),

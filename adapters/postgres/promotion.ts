@@ -25,26 +25,29 @@ interface Fork {
 }
 
 /** Leaves its source and takes writes. Returns when the server says that it is a primary. Idempotent. */
-export async function promote(
-  context: AdapterContext,
+export function promote(context: AdapterContext, server: string, how: 'planned' | 'forced', call: Call): Promise<void> {
+  return promoteBy(serverTarget(context, server), server, (signal) => order(context, server, how, signal), call);
+}
+
+/** @param ordered - gives the order, and throws when it is known to have failed. */
+export async function promoteBy(
+  target: AdmissionTarget,
   server: string,
-  how: 'planned' | 'forced',
+  ordered: (signal: AbortSignal) => Promise<void>,
   call: Call,
 ): Promise<void> {
-  const target = serverTarget(context, server);
   const fork = await connected(home(target), call.signal, standing);
-  if (fork) {
-    const failed = new AbortController();
-    const signal = AbortSignal.any([call.signal, failed.signal]);
-    const watching = order(context, server, how, signal).catch((cause: unknown) => failed.abort(cause));
-    try {
-      await untilPrimary(target, server, signal);
-    } finally {
-      failed.abort(); // Nobody needs Azure's word any more.
-      await watching;
-    }
-    await connected(home(target), call.signal, (client) => remember(client, server, fork));
+  if (!fork) return;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([call.signal, failed.signal]);
+  const watching = ordered(signal).catch((cause: unknown) => failed.abort(cause));
+  try {
+    await untilPrimary(target, server, signal);
+  } finally {
+    failed.abort(); // Nobody needs the vendor's word any more.
+    await watching;
   }
+  await connected(home(target), call.signal, (client) => remember(client, server, fork));
 }
 
 /** @returns nothing for a server that is a primary already. */
@@ -63,7 +66,7 @@ async function remember(client: Client, server: string, { xmin, position }: Fork
   await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
   await client.query(
     `CREATE TABLE IF NOT EXISTS ${schema}.fork
-       (server text PRIMARY KEY, xmin xid8 NOT NULL, position pg_lsn NOT NULL, at timestamptz NOT NULL)`,
+       (server text PRIMARY KEY, first xid8 NOT NULL, position pg_lsn NOT NULL, at timestamptz NOT NULL)`,
   );
   await client.query(
     `INSERT INTO ${schema}.fork VALUES ($1, $2::xid8, $3::pg_lsn, now()) ON CONFLICT (server) DO NOTHING`,
