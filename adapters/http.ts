@@ -31,7 +31,7 @@ const largestBody = 16 * 1024 * 1024;
 export async function exchange(url: string | URL, question: Question): Promise<Answer> {
   const { signal, withinMs } = question;
   signal.throwIfAborted();
-  const limit = AbortSignal.timeout(withinMs);
+  const limit = AbortSignal.timeout(Math.ceil(withinMs));
   const began = performance.now();
   try {
     const answer = await send(new URL(url), question, AbortSignal.any([signal, limit]));

@@ -51,7 +51,7 @@ export async function until<T>(
   late: () => StandbyError,
 ): Promise<T> {
   for (const end = performance.now() + limitMs; ;) {
-    let last: unknown;
+    let last: StandbyError | undefined;
     try {
       const answer = await ask();
       if (answer !== undefined) return answer;

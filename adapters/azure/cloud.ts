@@ -82,7 +82,7 @@ export class Cloud {
   private async headers(signal: AbortSignal, withinMs: number): Promise<Record<string, string>> {
     const scope = `${await this.where(signal, withinMs)}/.default`;
     const token = await this.credential.getToken(scope, {
-      abortSignal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]),
+      abortSignal: AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(withinMs))]),
     });
     return { authorization: `Bearer ${token?.token ?? ''}`, 'content-type': 'application/json' };
   }

@@ -178,13 +178,13 @@ describe('adapters: admission of epochs to a server', function () {
   });
 
   it('comes to the same end after it was cut off at any statement', async () => {
-    const original = Client.prototype.query;
+    const original = Reflect.get(Client.prototype, 'query') as (...args: unknown[]) => unknown;
     let statements = 0;
     let stopAt = Infinity;
     Client.prototype.query = function (this: Client, ...args: unknown[]) {
       statements += 1;
       if (statements > stopAt) this.connection.stream.destroy();
-      return (original as (...args: unknown[]) => unknown).apply(this, args);
+      return original.apply(this, args);
     } as never;
     let epoch = 3;
     try {
@@ -204,7 +204,7 @@ describe('adapters: admission of epochs to a server', function () {
         expect(token).to.deep.equal({ epoch, open: true });
       }
     } finally {
-      Client.prototype.query = original;
+      Client.prototype.query = original as never;
     }
     expect((await tryWrite(server.target, epoch, patience())).accepted).to.be.true;
     expect((await tryWrite(server.target, epoch - 1, patience())).accepted).to.be.false;
