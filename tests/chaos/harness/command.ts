@@ -30,11 +30,15 @@ export interface Options {
 
 const lookEveryMs = 2;
 
-/** Runs `standby … --yes --json` to its end, or to its violent one. */
+/** Commands that would ask. */
+const asks = new Set(['switchover', 'failover', 'failback', 'abort']);
+
+/** Runs a command of the engine to its end, or to its violent one, with nobody there to ask. */
 export async function runStandby(world: ChaosWorld, args: readonly string[], options: Options = {}): Promise<Ended> {
   const began = Date.now();
   const known = entriesOf(world).length;
-  const child = spawn(process.execPath, [options.program ?? standby, ...args, '--yes', '--json'], {
+  const all = [...args, '--json', ...(asks.has(args[0] ?? '') ? ['--yes'] : [])];
+  const child = spawn(process.execPath, [options.program ?? standby, ...all], {
     env: { ...process.env, ...world.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,

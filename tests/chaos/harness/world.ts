@@ -181,4 +181,5 @@ export class ChaosWorld {
   }
 }
 
-export const standby = path.join(own.repository, 'bin', 'standby.js');
+/** STANDBY_CHAOS_PROGRAM: another command line to put to the test. */
+export const standby = process.env['STANDBY_CHAOS_PROGRAM'] ?? path.join(own.repository, 'bin', 'standby.js');
