@@ -124,13 +124,14 @@ const subjects = [
 export function compareProduction(before: ProductionReading, after: ProductionReading): Check[] {
   return subjects.map(([key, name]) => {
     const all = [...new Set([...Object.keys(before[key]), ...Object.keys(after[key])])].sort();
-    const told = all.map((one) => [one, toldBy(before[key][one]), toldBy(after[key][one])] as const);
+    const pairs = all.map((one) => [one, before[key][one], after[key][one]] as const);
+    const told = pairs.map(([one, was, is]) => [one, toldBy(was), toldBy(is)] as const);
     const changed = told.filter(([, was, is]) => was !== undefined && is !== undefined && was !== is);
     if (changed.length > 0)
       return failed(name, changed.map(([one, was, is]) => `${one} was ${was}, is ${is}`).join('; '));
-    const silent = told.filter(([, was, is]) => was === undefined || is === undefined).map(([one]) => one);
+    const silent = pairs.flatMap(([one, was, is]) => [was, is].flatMap((reading) => whyUnknown(one, reading)));
     if (all.length === 0) return unknown(name, 'nothing could be read');
-    if (silent.length > 0) return unknown(name, `${silent.join(', ')} could not be read both times`);
+    if (silent.length > 0) return unknown(name, [...new Set(silent)].join('; '));
     return passed(name, all.join(', '));
   });
 }
@@ -138,6 +139,11 @@ export function compareProduction(before: ProductionReading, after: ProductionRe
 const toldBy = (reading: Reading<unknown> | undefined): string | undefined => {
   const value = known(reading);
   return value === undefined ? undefined : JSON.stringify(value);
+};
+
+const whyUnknown = (name: string, reading: Reading<unknown> | undefined): string[] => {
+  if (!reading) return [`${name} was not there both times`];
+  return 'unknown' in reading ? [`${name}: ${reading.unknown}`] : [];
 };
 
 /** Rows and the newest sentinel row. */
