@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 import { StandbyError } from '../../failover/errors';
+import { repository } from '../repository';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Stack = 'prod' | 'intg' | 'failover';
@@ -20,7 +21,7 @@ export interface Options {
   readonly timeoutMs?: number;
 }
 
-const guard = path.join(__dirname, 'guard.js');
+const guard = path.join(repository, 'adapters', 'pulumi', 'guard.js');
 
 /** Folder of Pulumi.yaml. */
 export const projectFolder = (environment: Environment): string =>

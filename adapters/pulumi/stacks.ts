@@ -5,6 +5,7 @@ import { StandbyError } from '../../failover/errors';
 import type { Call, Stacks } from '../../failover/ports';
 import type { AdapterContext } from '../context';
 import { redactor } from '../redact';
+import { repository } from '../repository';
 import { pulumi, type Stack } from './command';
 import { writeSwitch } from './configuration';
 import { EventReader } from './events';
@@ -13,7 +14,7 @@ import { projectName, stacks } from './readings';
 import { stateReader } from './state';
 import { adopt, freeLock, holdersIn, isLocked, madeBefore } from './takeover';
 
-const policyFolder = path.join(__dirname, '..', '..', 'policies');
+const policyFolder = path.join(repository, 'policies');
 const stateLimitMs = 4_000;
 
 export interface StacksOptions {

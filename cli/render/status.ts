@@ -1,0 +1,168 @@
+/** What is seen, with the age of every reading. What is unknown or old is never shown as good. */
+import { staleAfterSeconds } from '../../failover/readings';
+import type {
+  AppReading,
+  BackupReading,
+  Instant,
+  LeaseReading,
+  Observation,
+  Reading,
+  ServerReading,
+  SiteObservation,
+} from '../../failover/model';
+import { seconds, type Colour, type Paint } from '../output';
+
+type Judged = readonly [verdict: 'good' | 'bad' | 'plain', text: string];
+
+const marks: Readonly<Record<Judged[0] | 'unknown', readonly [string, Colour]>> = {
+  good: ['ok', 'green'],
+  plain: ['--', 'dim'],
+  bad: ['!!', 'red'],
+  unknown: ['??', 'yellow'],
+};
+const label = 26;
+
+/** @returns a line; a reading that is missing or old says so, whatever it was. */
+function line<T>(
+  name: string,
+  reading: Reading<T> | undefined,
+  now: Instant,
+  paint: Paint,
+  judge: (value: T) => Judged,
+): string {
+  const age = reading ? Math.max(0, (now - reading.at) / 1000) : undefined;
+  const [verdict, text]: readonly [Judged[0] | 'unknown', string] = !reading
+    ? ['unknown', 'unknown: it was not looked at']
+    : 'unknown' in reading
+      ? ['unknown', `unknown: ${reading.unknown}`]
+      : age! > staleAfterSeconds
+        ? ['unknown', `too old to be believed: ${judge(reading.value)[1]}`]
+        : judge(reading.value);
+  const [mark, colour] = marks[verdict];
+  const when = age === undefined ? '' : paint('dim', ` (${seconds(age)} ago)`);
+  return `  ${paint(colour, mark)} ${name.padEnd(label)} ${text}${when}`;
+}
+
+function serverText(server: ServerReading, epoch: number, inUse: boolean): Judged {
+  const { role, writable, token, position, streaming, lagSeconds, archivedAt, sessions } = server;
+  const open = token ? `, epoch ${token.epoch} ${token.open ? 'may write' : 'is closed'}` : ', no epoch admitted';
+  const lag =
+    role === 'replica'
+      ? `, ${streaming ? 'streams' : 'does not stream'}, lag ${lagSeconds === undefined ? 'unknown' : seconds(lagSeconds)}`
+      : '';
+  const archived = archivedAt === undefined ? '' : `, archived to ${new Date(archivedAt).toISOString()}`;
+  const text = `${role}${writable ? ', writable' : ', read-only'}${open}${lag}, at ${position}${archived}, ${sessions} sessions`;
+  const serves = role === 'primary' && writable && (!token || (token.open && token.epoch === epoch));
+  if (inUse) return [serves ? 'good' : 'bad', text];
+  if (role === 'replica') return [streaming ? 'good' : 'bad', text];
+  return [token?.open && token.epoch >= epoch ? 'bad' : 'plain', text];
+}
+
+function appsText(apps: readonly AppReading[], active: boolean): Judged {
+  const weak = apps.filter(({ ready, wanted }) => ready < wanted);
+  const running = apps.reduce((sum, { ready }) => sum + ready, 0);
+  const releases = [...new Set(apps.map(({ release }) => release.split('@')[0]))].join(', ');
+  const said = weak.map(({ app, ready, wanted }) => `${app} ${ready} of ${wanted}`).join(', ');
+  const text =
+    running === 0 && weak.length === 0
+      ? 'nothing runs'
+      : `${running} instances ready, release ${releases}${said ? `; ${said}` : ''}`;
+  if (weak.length > 0) return ['bad', text];
+  return [active ? (running > 0 ? 'good' : 'bad') : 'plain', text];
+}
+
+function frontText(statuses: Readonly<Record<string, number>>, active: boolean): Judged {
+  const wrong = Object.entries(statuses).filter(([, status]) => status >= 500 || status === 0);
+  const text =
+    wrong.length > 0
+      ? wrong.map(([host, status]) => `${host} ${status}`).join(', ')
+      : `${Object.keys(statuses).length} hosts answer`;
+  return [wrong.length === 0 ? (active ? 'good' : 'plain') : active ? 'bad' : 'plain', text];
+}
+
+function siteLines(site: string, seen: SiteObservation, active: boolean, now: Instant, paint: Paint): string[] {
+  return [
+    paint('bold', `${site}${active ? ' (active)' : ' (standby)'}`),
+    line('workloads', seen.cluster, now, paint, ({ apps }) => appsText(apps, active)),
+    line('identity provider', seen.identity, now, paint, ({ issuer, keys }) => [
+      active ? 'good' : 'plain',
+      `${issuer}, ${keys.length} keys`,
+    ]),
+    line('own ingress', seen.front, now, paint, (statuses) => frontText(statuses, active)),
+    line('agent', seen.agent, now, paint, ({ state, epoch, why }) => [
+      active ? (state === 'holding' ? 'good' : 'bad') : 'plain',
+      `${state}, epoch ${epoch}${why ? `: ${why}` : ''}`,
+    ]),
+  ];
+}
+
+function leaseText(lease: LeaseReading, active: string): Judged {
+  if (lease.mode === 'off') return ['bad', 'off: a site that is cut off goes on writing until somebody reaches it'];
+  const { holder, epoch, released, ageSeconds } = lease;
+  const age = ageSeconds === undefined ? 'never renewed' : `renewed ${seconds(ageSeconds)} ago`;
+  const text = holder ? `${holder} in epoch ${epoch ?? 'none'}, ${released ? 'released' : age}` : 'nobody has it';
+  return [holder === active && !released && (ageSeconds ?? Infinity) < 10 ? 'good' : 'bad', text];
+}
+
+const backupText = ({ recoveryPoint, verifiedAt }: BackupReading, now: Instant): Judged => [
+  verifiedAt === undefined ? 'bad' : 'good',
+  `back to ${seconds((now - recoveryPoint) / 1000)} ago; ${verifiedAt === undefined ? 'no restore was ever checked' : `a restore was checked ${new Date(verifiedAt).toISOString()}`}`,
+];
+
+function nameLines({ names, records, ingress, configuration }: Observation, now: Instant, paint: Paint): string[] {
+  const { activeSite } = configuration.values;
+  const siteOf = (address: string) => Object.entries(ingress).find(([, own]) => own === address)?.[0] ?? address;
+  return [
+    paint('bold', 'names'),
+    line('records at the vendor', records, now, paint, (contents) => {
+      const where = [...new Set(Object.values(contents).map(siteOf))];
+      return [
+        where.length === 1 && where[0] === activeSite ? 'good' : 'bad',
+        `lead to ${where.join(', ') || 'nothing'}`,
+      ];
+    }),
+    ...Object.entries(names).map(([resolver, reading]) =>
+      line(`resolver ${resolver}`, reading, now, paint, (hosts) => {
+        const silent = Object.entries(hosts).filter(([, addresses]) => addresses.length === 0);
+        const count = Object.keys(hosts).length;
+        return [silent.length === 0 ? 'good' : 'bad', `${count - silent.length} of ${count} hosts have an answer`];
+      }),
+    ),
+  ];
+}
+
+/** @param inUse - server that the applications write to. */
+export function statusLines(seen: Observation, inUse: string | undefined, now: Instant, paint: Paint): string[] {
+  const { configuration, sites, servers, backups, lease, apis, stacks } = seen;
+  const { values, release, zone } = configuration;
+  const stage = values.stage === undefined || values.stage === 'complete' ? '' : `, stage ${values.stage}`;
+  const lost = values.unreachable === 'none' ? '' : `, unreachable: ${values.unreachable}`;
+  const head = `${zone}: active site ${values.activeSite}, epoch ${values.epoch}, release ${release.split('@')[0]}${stage}${lost}`;
+  return [
+    paint('bold', head),
+    line('writer lease', lease, now, paint, (value) => leaseText(value, values.activeSite)),
+    ...(['prod', 'intg'] as const).flatMap((site) =>
+      siteLines(site, sites[site], site === values.activeSite, now, paint),
+    ),
+    paint('bold', 'databases'),
+    ...Object.entries(servers).map(([name, reading]) =>
+      line(`${name}${name === inUse ? ' *' : ''}`, reading, now, paint, (server) =>
+        serverText(server, values.epoch, name === inUse),
+      ),
+    ),
+    ...Object.entries(backups).map(([name, reading]) =>
+      line(`backup of ${name}`, reading, now, paint, (backup) => backupText(backup, now)),
+    ),
+    ...nameLines(seen, now, paint),
+    paint('bold', 'control planes and state'),
+    ...Object.entries(apis).map(([name, reading]) =>
+      line(`API of ${name}`, reading, now, paint, ({ latencyMs }) => ['good', `${Math.round(latencyMs)} ms`]),
+    ),
+    ...Object.entries(stacks).map(([name, reading]) =>
+      line(`stack ${name}`, reading, now, paint, ({ serial, pending }) => [
+        pending ? 'bad' : 'good',
+        `${serial ? `updated ${new Date(serial).toISOString()}` : 'never updated'}${pending ? ', an update is under way or was cut off' : ''}`,
+      ]),
+    ),
+  ];
+}

@@ -1,0 +1,52 @@
+/** `standby status`: everything at once, with its age. */
+import type { Command } from 'commander';
+import type { World } from '../adapters/wire';
+import { interruptible } from './interrupt';
+import { withJson } from './options';
+import { paintFor, print, printJson } from './output';
+import { statusLines } from './render/status';
+
+export function addStatusCommand(program: Command): void {
+  withJson(program.command('status'))
+    .description('both sites, databases, names, lease and state, as they are now; changes nothing')
+    .addHelpText(
+      'after',
+      '\nok known and well · !! known and not well · ?? not known, or too old · -- nothing to judge\n\nExamples:\n  standby status\n  standby status --json | jq .observation.lease',
+    )
+    .action(status);
+}
+
+async function status({ json }: { readonly json?: true }): Promise<void> {
+  const warn = (message: string) => void process.stderr.write(`standby: ${message}\n`);
+  await interruptible(async (signal) => {
+    const { openWorld, switchRules } = await import('../adapters/wire');
+    const world = await openWorld(process.env, { emit: () => undefined, warn, signal });
+    const [observation, run] = await Promise.all([world.ports.observer.observe(signal), lastRun(world)]);
+    if (json) return printJson({ observation, run });
+    const inUse = switchRules
+      .productionServers(observation.configuration.values)
+      .find(({ database }) => database)?.name;
+    statusLines(observation, inUse, Date.now(), paintFor(process.stdout)).forEach(print);
+    print(run.text);
+  });
+}
+
+interface LastRun {
+  readonly text: string;
+  readonly run?: string;
+  readonly ended?: boolean;
+}
+
+/** A run that has not ended is the first thing to know. */
+async function lastRun({ ports, holder }: World): Promise<LastRun> {
+  const { fold } = await import('../failover/journal');
+  const [entries, held] = await Promise.all([ports.journal.read(), holder().catch(() => 'unknown' as const)]);
+  if (entries.length === 0) return { text: 'no run yet' };
+  const { run, plan, outcome, who } = fold(entries);
+  const what = `run ${run} (${plan.kind} ${plan.from} → ${plan.to}, by ${who})`;
+  if (outcome) return { text: `${what}: ${outcome}`, run, ended: true };
+  if (held === 'unknown') return { text: `${what} has not ended; who carries it out is not known`, run, ended: false };
+  if (held)
+    return { text: `${what} is under way: ${held.who} since ${new Date(held.since).toISOString()}`, run, ended: false };
+  return { text: `${what} has stopped half-way: \`standby resume\`, or \`standby abort\``, run, ended: false };
+}
