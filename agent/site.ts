@@ -8,6 +8,8 @@ import type { Workloads } from './workloads';
 
 const lookMs = 250;
 const stopMs = 20_000;
+/** For the servers to say whether there is anything to stop. */
+const headStartMs = 500;
 /** Where the applications work is looked up this often at most, and kept for when nobody can be asked. */
 const placeMs = 10_000;
 
@@ -29,10 +31,15 @@ export class SiteControl {
    */
   async close(epoch: number, final: boolean, signal: AbortSignal): Promise<void> {
     const hand = final ? 'person' : 'agent';
-    const servers = this.hosts.map((host) => this.closeServer({ ...this.server, host }, epoch, hand, signal));
+    const servers = Promise.all(
+      this.hosts.map((host) => this.closeServer({ ...this.server, host }, epoch, hand, signal)),
+    );
+    // What is only prepared for an epoch can't write: it need not start anew. A server that is slow to say so is not waited for.
+    const heard = await Promise.race([servers.catch(() => undefined), delay(headStartMs, undefined, { signal })]);
+    if (!final && heard?.every((admitted) => !admitted)) return;
     const applications = this.stop(epoch, final, signal);
     applications.catch((cause: unknown) => this.log('stop failed', { why: messageOf(cause) }));
-    await Promise.any([Promise.all(servers), applications]).catch((cause: AggregateError) => {
+    await Promise.any([servers, applications]).catch((cause: AggregateError) => {
       throw new Error(cause.errors.map(messageOf).join('; '));
     });
   }
@@ -82,18 +89,21 @@ export class SiteControl {
     }
   }
 
+  /** @returns whether the epoch could write there until now. */
   private async closeServer(
     target: AdmissionTarget,
     epoch: number,
     hand: 'person' | 'agent',
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     try {
-      const { cut } = await fence(target, epoch, true, signal, { hand });
+      const { cut, unknown } = await fence(target, epoch, true, signal, { hand });
       if (cut > 0) this.log('sessions ended', { server: target.host, epoch, cut });
+      return unknown !== true;
     } catch (cause) {
       // A replica takes no write.
-      if (!(cause instanceof StandbyError && cause.code === 'ServerIsReplica')) throw cause;
+      if (cause instanceof StandbyError && cause.code === 'ServerIsReplica') return false;
+      throw cause;
     }
   }
 

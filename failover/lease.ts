@@ -57,7 +57,8 @@ export type Event =
 export interface Memory {
   readonly post: Post;
   readonly startedAt: number;
-  readonly looked: boolean;
+  /** When the newest look at the lease began that was answered. */
+  readonly lookedAt?: number;
   readonly lease?: Lease & { readonly sentAt: number };
   /** When the newest answer was asked for that says: this site has the lease. */
   readonly confirmedAt?: number;
@@ -84,7 +85,6 @@ export interface Memory {
 export const begin = (post: Post, now: number): Memory => ({
   post,
   startedAt: now,
-  looked: false,
   refused: false,
   busy: {},
   begun: {},
@@ -96,10 +96,18 @@ export function held({ lease, post }: Memory): number | undefined {
   return lease.epoch;
 }
 
-/** What the site may be writing with. A newcomer that has not seen the lease must think of the switch's. */
-function mayWriteWith(memory: Memory): number | undefined {
-  const { post, looked } = memory;
-  return held(memory) ?? (!looked && post.active ? post.epoch : undefined);
+/**
+ * What the site may be writing with. Who can't see the lease must think of what the switch says, and of what was claimed for the
+ * site: it may have been taken since.
+ */
+function mayWriteWith(memory: Memory, now: number): number | undefined {
+  const { post, lookedAt, lease, view } = memory;
+  const epoch = held(memory);
+  if (epoch !== undefined) return epoch;
+  const claim = view?.board.claim ?? 0;
+  const blind = lookedAt === undefined || now - lookedAt >= times.fenceAfterMs;
+  if (blind && claim > (lease?.epoch ?? 0)) return claim;
+  return lookedAt === undefined && post.active ? post.epoch : undefined;
 }
 
 export const fresh = ({ confirmedAt }: Memory, now: number): boolean =>
@@ -115,15 +123,15 @@ const toRelease = (memory: Memory): number | undefined => {
 
 /** The lease went to somebody else: what this site wrote with is over. */
 const lost = (memory: Memory): number | undefined => {
-  const { lease, post, looked } = memory;
-  if (!looked || !lease) return undefined;
+  const { lease, post } = memory;
+  if (!lease) return undefined;
   if (lease.holder === post.site && !lease.released) return undefined;
   return memory.had ?? (post.active && post.epoch <= lease.epoch ? post.epoch : undefined);
 };
 
 const wantsToTake = (memory: Memory): boolean => {
-  const { post, looked, lease, releasing } = memory;
-  if (!looked || !post.active || releasing !== undefined) return false;
+  const { post, lookedAt, lease, releasing } = memory;
+  if (lookedAt === undefined || !post.active || releasing !== undefined) return false;
   if (!lease || post.epoch > lease.epoch) return true;
   return lease.epoch === post.epoch && lease.holder === post.site && !lease.released && memory.refused;
 };
@@ -206,16 +214,16 @@ function fencing(memory: Memory, now: number): Action[] {
       return due(memory, 'fence', times.tickMs, now) ? [{ do: 'fence', epoch: over, final: true }] : [];
     return toRelease(memory) === over ? [{ do: 'release', epoch: over }] : [];
   }
-  const epoch = mayWriteWith(memory);
+  const epoch = mayWriteWith(memory, now);
   if (epoch === undefined || fresh(memory, now)) return [];
-  if (!memory.looked && now - memory.startedAt < times.newcomerMs) return [];
+  if (memory.lookedAt === undefined && now - memory.startedAt < times.newcomerMs) return [];
   // Again and again: the other agent may have opened the site, and be gone since.
   const every = done(epoch, false) ? times.repeatFenceMs : times.tickMs;
   return due(memory, 'fence', every, now) ? [{ do: 'fence', epoch, final: false }] : [];
 }
 
 function holding(memory: Memory, now: number): Action[] {
-  const epoch = mayWriteWith(memory);
+  const epoch = mayWriteWith(memory, now);
   if (epoch === undefined || toRelease(memory) !== undefined) return [];
   const actions: Action[] = [];
   const every = memory.refused ? times.lookEveryMs : times.renewEveryMs;
@@ -229,7 +237,7 @@ function holding(memory: Memory, now: number): Action[] {
 
 function looking(memory: Memory, now: number): Action[] {
   const { view, post, lease } = memory;
-  const hurry = !memory.looked || memory.refused || wantsToTake(memory) || (view?.board.claim ?? 0) > 0;
+  const hurry = memory.lookedAt === undefined || memory.refused || wantsToTake(memory) || (view?.board.claim ?? 0) > 0;
   const holds = held(memory) !== undefined && !memory.refused;
   const actions: Action[] = [];
   if (!holds && due(memory, 'look', hurry ? times.renewEveryMs : times.lookEveryMs, now)) actions.push({ do: 'look' });
@@ -296,7 +304,11 @@ export function observe(memory: Memory, event: Event): Memory {
         : memory;
     case 'confirmed': {
       const at = event.sentAt - event.ageMs;
-      if (mayWriteWith(memory) !== event.epoch || memory.refused || at <= (memory.confirmedAt ?? -Infinity))
+      if (
+        mayWriteWith(memory, event.sentAt) !== event.epoch ||
+        memory.refused ||
+        at <= (memory.confirmedAt ?? -Infinity)
+      )
         return memory;
       return { ...memory, confirmedAt: at, confirmedBy: 'other' };
     }
@@ -340,12 +352,12 @@ function see(memory: Memory, board: Board, at: number): Memory {
 
 function seeLease(memory: Memory, lease: Lease | undefined, sentAt: number): Memory {
   const before = memory.lease;
-  if (before && sentAt < before.sentAt) return memory;
+  if (sentAt < (memory.lookedAt ?? -Infinity)) return memory;
   const { view } = memory;
   const old = view && view.board.claim > 0 && sentAt - view.claimSince >= times.claimLapsesMs;
   const noted = old && lease && memory.oldClaimVersion === undefined ? { oldClaimVersion: lease.version } : {};
   const { lease: _, ...rest } = memory;
-  const seen: Memory = { ...rest, ...noted, looked: true, ...(lease ? { lease: { ...lease, sentAt } } : {}) };
+  const seen: Memory = { ...rest, ...noted, lookedAt: sentAt, ...(lease ? { lease: { ...lease, sentAt } } : {}) };
   const epoch = held(seen);
   const same = before?.holder === lease?.holder && before?.epoch === lease?.epoch && epoch !== undefined;
   const known = same ? seen : without({ ...seen, refused: false }, 'confirmedAt', 'confirmedBy');
@@ -370,14 +382,14 @@ export function stateOf(memory: Memory, now: number): AgentReading['state'] {
     if (!fresh(memory, now)) return 'fenced';
     return memory.confirmedBy === 'store' ? 'holding' : 'failsafe';
   }
-  if (!memory.looked && fresh(memory, now)) return 'failsafe';
+  if (mayWriteWith(memory, now) !== undefined && fresh(memory, now)) return 'failsafe';
   return wantsToTake(memory) || (memory.view?.board.claim ?? 0) > 0 ? 'claiming' : 'standby';
 }
 
 /** What the rollout of a switch waits for: the active site may write, a standby's agent watches. */
 export function ready(memory: Memory, now: number): boolean {
   const { post, admitted } = memory;
-  if (!post.active) return post.mode === 'off' || memory.looked;
+  if (!post.active) return post.mode === 'off' || memory.lookedAt !== undefined;
   if (post.mode === 'off') return admitted === post.epoch;
   return held(memory) === post.epoch && admitted === post.epoch && fresh(memory, now);
 }

@@ -79,7 +79,7 @@ export async function admit(
 /**
  * Takes the right to write from an epoch and from those before it, and ends their sessions. With `whole` the identity provider's
  * database takes no connection either, unless a later epoch was admitted on this very server. Idempotent.
- * @returns number of sessions ended.
+ * @returns number of sessions ended; to an agent also whether the epoch had never been admitted here, and nothing was done.
  */
 export async function fence(
   target: AdmissionTarget,
@@ -87,14 +87,14 @@ export async function fence(
   whole: boolean,
   signal: AbortSignal,
   { hand }: Hand = person,
-): Promise<{ readonly cut: number }> {
+): Promise<{ readonly cut: number; readonly unknown?: true }> {
   const { company, identityDatabase } = target;
   return connected(home(target), signal, async (client) => {
     await begin(client, target);
     const left = await exclusively(client, 'push', async () => {
       const token = await readToken(client, epoch);
       // What was never admitted here can't write; those before it may be another site's.
-      if (hand === 'agent' && token < epoch) return { roles: [], databases: [] };
+      if (hand === 'agent' && token < epoch) return undefined;
       const roles = (await epochRoles(client, company)).filter((role) => role.epoch <= epoch);
       await closeRoles(client, company, roles);
       await client.query(`UPDATE ${schema}.token SET open = false, at = now() WHERE open AND epoch <= $1`, [epoch]);
@@ -102,7 +102,7 @@ export async function fence(
       const closes = whole && token <= epoch && (await limitIdentity(client, identityDatabase, 0));
       return { roles: roles.map((role) => role.name), databases: closes ? [identityDatabase] : [] };
     });
-    return { cut: await cut(client, left, signal) };
+    return left ? { cut: await cut(client, left, signal) } : { cut: 0, unknown: true };
   });
 }
 

@@ -128,7 +128,7 @@ describe('the writer lease', function () {
         const world = new World(scenario).run(lengthMs);
         expect(world.violation, story(world)).to.equal(undefined);
       }),
-      { numRuns: Number(process.env['STANDBY_LEASE_RUNS'] ?? 300) },
+      { numRuns: Number(process.env['STANDBY_LEASE_RUNS'] ?? 150) },
     );
   });
 
