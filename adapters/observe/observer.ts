@@ -24,9 +24,9 @@ import { askPage, publicHosts } from '../probe/pages';
 import { readBackup } from './backups';
 import { reading } from './reading';
 
-/** Of one look; two of them may follow each other and all is still over within 5 s. */
-const lookMs = 2_500;
-const stacksMs = 4_500;
+/** Of one look. They begin together; what waits for another one gets a little more, and all is over within 5 s. */
+const lookMs = 3_500;
+const followingMs = 4_200;
 
 export interface Extra {
   readonly stacks: () => Promise<Observation['stacks']>;
@@ -45,8 +45,7 @@ async function observe(context: AdapterContext, { stacks, leases }: Extra, signa
   const servers = places.map(({ name, site }) => {
     const server = reading(lookMs, signal, (limit) => readServer(serverTarget(context, name), limit));
     const alive = aliveAt(site, server, lease);
-    // Waits for the server's own look, which has its time: so it gets a little more.
-    const backup = reading(lookMs + 1_000, signal, (limit) => readBackup(context, name, alive, limit));
+    const backup = reading(followingMs, signal, (limit) => readBackup(context, name, alive, limit));
     return { name, server, backup };
   });
   const both = sites.map((site) => observeSite(context, leases, site, signal));
@@ -138,7 +137,7 @@ function publicZone(context: AdapterContext, signal: AbortSignal) {
     const found = await zoneId(context, zone, limit, 1);
     return { found, latencyMs: Math.round(performance.now() - began) };
   });
-  const records = reading(lookMs, signal, async (limit) => {
+  const records = reading(followingMs, signal, async (limit) => {
     const answer = await id;
     if (!('value' in answer)) throw new Error(answer.unknown);
     const all = await recordsOf(context, answer.value.found, limit, 1);
@@ -165,7 +164,7 @@ function readAzure(context: AdapterContext, signal: AbortSignal): Promise<Readin
 }
 
 async function readStacks(stacks: Extra['stacks'], signal: AbortSignal): Promise<Observation['stacks']> {
-  const all = await reading(stacksMs, signal, stacks);
+  const all = await reading(followingMs, signal, stacks);
   if ('value' in all) return all.value;
   return { prod: all, intg: all, failover: all };
 }

@@ -23,7 +23,7 @@ interface Outcome {
 export async function untilGood(checks: readonly Check[], limitMs: number, { signal, progress }: Call): Promise<Facts> {
   const began = performance.now();
   const over = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
-  const outcomes = await Promise.all(checks.map((check) => one(check, over, progress)));
+  const outcomes = await Promise.all(checks.map((check) => one(check, AbortSignal.any([over]), progress)));
   if (signal.aborted) throw signal.reason;
   const bad = outcomes.flatMap(({ name, fault }) => (fault === undefined ? [] : [`${name}: ${fault}`]));
   if (bad.length > 0) {
