@@ -7,10 +7,10 @@ import { until } from '../kubernetes/world';
 import { AgentsWorld } from './world';
 
 /** A machine that is busy with other tests is slower than a site. */
-const patienceMs = 60_000;
+const patienceMs = 120_000;
 
 describe('the agents of two sites', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   const world = new AgentsWorld();
   const lease = () => world.order<LeaseReading>({ do: 'read' });
   const agent = (site: Site) => world.order<AgentReading>({ do: 'agent', site });
@@ -21,9 +21,10 @@ describe('the agents of two sites', function () {
   const store = (rules: readonly object[]) => world.modules.rules.order('blob', ...(rules as never[]));
 
   before(async function () {
-    this.timeout(240_000);
+    this.timeout(400_000);
     await world.start();
-    await Promise.all([world.agents('prod', true, 1), world.agents('intg', false, 1)]);
+    await world.agents('prod', true, 1);
+    await world.agents('intg', false, 1);
   });
   afterEach(function () {
     if (this.currentTest?.state === 'failed') console.error(`${world.logs('prod')}\n---\n${world.logs('intg')}`);

@@ -328,7 +328,12 @@ export class AgentsWorld {
   private async startOperator(): Promise<void> {
     const { plan, folders } = this.modules.world;
     const target = (site: Site) => ({ host: this.fqdn[site], port: 5432, user: 'drpadmin', password: this.password });
-    const server = (site: Site) => ({ ...target(site), company: 'acme', database: 'app', identityDatabase: 'keycloak' });
+    const server = (site: Site) => ({
+      ...target(site),
+      company: 'acme',
+      database: 'app',
+      identityDatabase: 'keycloak',
+    });
     const place = (site: Site) => ({
       internalZone: `${site}.internal`,
       network: { ingressAddress: plan[site].publicIp(0) },
