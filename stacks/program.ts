@@ -2,13 +2,14 @@
 import * as pulumi from '@pulumi/pulumi';
 import { ConfigurationError } from '../config/issues';
 import { loadDrill, loadEnvironment, loadFailover, stackNames } from '../config/loader';
-import { StackOutputError, type FailoverOutputs } from '../config/outputs';
+import { StackOutputError } from '../config/outputs';
 import { drill, type DrillProgramOutputs } from './drill';
 import { environment, type EnvironmentOutputs } from './environment';
-import { failover } from './failover';
+import { failover, type FailoverProgramOutputs } from './failover';
+import { sayWhoIsActive } from './sites';
 
 /** @throws RunError, which the engine prints without a stack trace, for what a person can put right. */
-export async function program(): Promise<EnvironmentOutputs | FailoverOutputs | DrillProgramOutputs> {
+export async function program(): Promise<EnvironmentOutputs | FailoverProgramOutputs | DrillProgramOutputs> {
   try {
     return await programOf(pulumi.getStack());
   } catch (cause) {
@@ -17,11 +18,12 @@ export async function program(): Promise<EnvironmentOutputs | FailoverOutputs | 
   }
 }
 
-async function programOf(stack: string): Promise<EnvironmentOutputs | FailoverOutputs | DrillProgramOutputs> {
+async function programOf(stack: string): Promise<EnvironmentOutputs | FailoverProgramOutputs | DrillProgramOutputs> {
   const raw = pulumi.runtime.allConfig();
   switch (stack) {
     case 'prod':
     case 'intg':
+      await sayWhoIsActive(stack);
       return environment(stack, loadEnvironment(stack, raw));
     case 'failover':
       return failover(loadFailover(raw));

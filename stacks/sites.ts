@@ -1,7 +1,7 @@
 /** Reads what the sites' stacks tell. It is read from the state, so a site that is gone is read like any other. */
 import * as pulumi from '@pulumi/pulumi';
 import { sites, type Hosts, type Site } from '../config/fields';
-import { parseSecrets, parseSite, type SiteOutputs, type SiteSecrets } from '../config/outputs';
+import { parseSecrets, parseSite, type FailoverOutputs, type SiteOutputs, type SiteSecrets } from '../config/outputs';
 
 export interface KnownSite {
   readonly outputs: SiteOutputs;
@@ -33,3 +33,24 @@ export const hostMismatches = (known: KnownSites, hosts: Hosts): string[] =>
         `standby:hosts.${name} is "${host}" here and "${theirs[name as keyof Hosts]}" in stack ${site}: make them equal, update ${site} first`,
     );
   });
+
+/**
+ * Says in a site's own update that the business runs elsewhere. The fence is none of this stack's: what is said here changes
+ * nothing, and where the failover stack can't be read nothing is said.
+ */
+export async function sayWhoIsActive(site: Site): Promise<void> {
+  const name = `${pulumi.getOrganization()}/${pulumi.getProject()}/failover`;
+  try {
+    const answer = (await pulumi.runtime.invoke('pulumi:pulumi:readStackOutputs', { name })) as {
+      readonly outputs?: Partial<Pick<FailoverOutputs, 'activeSite' | 'epoch'>>;
+    };
+    const { activeSite, epoch } = answer.outputs ?? {};
+    if (activeSite === undefined || activeSite === site) return;
+    void pulumi.log.warn(
+      `${site} is fenced: since epoch ${epoch} the business runs on ${activeSite}, and this update changes nothing of that; ` +
+        (site === 'prod' ? '`standby failback` brings it home' : '`standby switchover` moves it here'),
+    );
+  } catch {
+    // The failover stack does not exist yet.
+  }
+}

@@ -143,6 +143,10 @@ export const dataCases: readonly Case[] = [
       'a policy of the container': { given: [container(), immutability()] },
       "the account's policy for versions": { given: [ofAccount('Unlocked'), container()] },
       'a container without backups': { settings: { exempt: ['backups'] }, given: [container()] },
+      'a container without backups, as the vendor answers': {
+        settings: { exempt: ['lease'] },
+        given: [{ ...container({ containerName: undefined }), outputs: { name: 'lease' } }],
+      },
     },
     violations: {
       'a container without a policy': {

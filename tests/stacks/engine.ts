@@ -31,6 +31,7 @@ export interface Run {
   /** Names of outputs that are secret as a whole. */
   readonly secretOutputs: readonly string[];
   readonly calls: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 export type Config = Record<string, unknown>;
@@ -140,6 +141,14 @@ class Recorder implements pulumi.runtime.Mocks {
   call({ token, inputs }: pulumi.runtime.MockCallArgs) {
     const { resourceName } = inputs as { resourceName?: string };
     this.calls.push(resourceName ? `${token} ${resourceName}` : token);
+    if (token === 'pulumi:pulumi:readStackOutputs') {
+      const stack =
+        String((inputs as Json)['name'])
+          .split('/')
+          .at(-1) ?? '';
+      if (!(stack in this.references)) throw new Error(`stack ${stack} does not exist`);
+      return { outputs: this.references[stack] };
+    }
     if (token.endsWith('getZone')) return { zoneId: '0123456789abcdef0123456789abcdef' };
     return { kubeconfigs: [{ name: 'user', value: Buffer.from(`kubeconfig of ${resourceName}`).toString('base64') }] };
   }
@@ -157,6 +166,17 @@ interface Request {
   getParent(): string;
 }
 type Register = (request: Request, callback: unknown) => Promise<void>;
+
+/** Without an engine the runtime says a warning on the console. */
+async function heard<T>(warnings: string[], work: () => Promise<T>): Promise<T> {
+  const say = console.warn;
+  console.warn = (line: string) => warnings.push(line.replace('warning: [runtime] ', ''));
+  try {
+    return await work();
+  } finally {
+    console.warn = say;
+  }
+}
 
 /** The runtime takes a stack trace for every promise, which is most of what a program costs here. */
 async function quickly<T>(work: () => Promise<T>): Promise<T> {
@@ -185,10 +205,11 @@ export async function record(
   const resources: Registered[] = [];
   await pulumi.runtime.setMocks(recorder, 'standby', stack, false, 'organization');
   pulumi.runtime.setAllConfig(raw(config));
+  const warnings: string[] = [];
   listen(pulumi.runtime.getMonitor() as unknown as { registerResource: Register }, resources);
   const secretOutputs: string[] = [];
   const outputs = await quickly(async () => {
-    const made = await make();
+    const made = await heard(warnings, async () => make());
     const known: unknown = await new Promise((resolve) =>
       (pulumi.output(made) as pulumi.Output<unknown>).apply(resolve),
     );
@@ -198,7 +219,7 @@ export async function record(
     await pulumi.runtime.disconnect();
     return known;
   });
-  return { resources, outputs: outputs as Json, secretOutputs, calls: recorder.calls };
+  return { resources, outputs: outputs as Json, secretOutputs, calls: recorder.calls, warnings };
 }
 
 /** Runs a stack's program. */
