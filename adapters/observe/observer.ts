@@ -43,7 +43,9 @@ async function observe(context: AdapterContext, { stacks, leases }: Extra, signa
   const places = serverPlaces(context);
   const lease = reading(lookMs, signal, (limit) => leases.read(call(limit)));
   const servers = places.map(({ name, site }) => {
-    const server = reading(lookMs, signal, (limit) => readServer(serverTarget(context, name), limit));
+    const server = reading(lookMs, signal, (limit) =>
+      readServer(serverTarget(context, name), limit, { connectMs: lookMs }),
+    );
     const alive = aliveAt(site, server, lease);
     const backup = reading(followingMs, signal, (limit) => readBackup(context, name, alive, limit));
     return { name, server, backup };

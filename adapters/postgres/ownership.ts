@@ -48,22 +48,21 @@ export async function takeOver(client: Client, company: string, epochs: readonly
   const owner = escapeIdentifier(ownerRole(company));
   const { rows: facts } = await client.query<{ name: string }>('SELECT current_database() AS name');
   const database = escapeIdentifier(facts[0]?.name ?? '');
-  await client.query(`GRANT CONNECT, CREATE, TEMPORARY ON DATABASE ${database} TO ${owner}`);
-  await client.query(`GRANT ALL ON SCHEMA public TO ${owner}`);
-  // Databases that come from before PostgreSQL 15 let everybody make tables.
-  await client.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
-  await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema} AUTHORIZATION ${owner}`);
-  await client.query(
-    `CREATE TABLE IF NOT EXISTS ${schema}.probe (epoch int PRIMARY KEY, word text NOT NULL, at timestamptz NOT NULL)`,
-  );
+  await client.query(`
+    GRANT CONNECT, CREATE, TEMPORARY ON DATABASE ${database} TO ${owner};
+    GRANT ALL ON SCHEMA public TO ${owner};
+    -- Databases that come from before PostgreSQL 15 let everybody make tables.
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    CREATE SCHEMA IF NOT EXISTS ${schema} AUTHORIZATION ${owner};
+    CREATE TABLE IF NOT EXISTS ${schema}.probe (epoch int PRIMARY KEY, word text NOT NULL, at timestamptz NOT NULL)`);
   for (const question of [schemas, objects]) {
     const { rows } = await client.query<{ text: string }>(question, [ownerRole(company)]);
-    for (const { text } of rows) await client.query(text);
+    if (rows.length > 0) await client.query(rows.map(({ text }) => text).join(';\n'));
   }
   const makers = ['CURRENT_USER', ...epochs.map((epoch) => escapeIdentifier(epochRole(company, epoch)))];
-  for (const maker of makers) {
-    for (const kind of ['TABLES', 'SEQUENCES', 'ROUTINES', 'TYPES']) {
-      await client.query(`ALTER DEFAULT PRIVILEGES FOR ROLE ${maker} GRANT ALL ON ${kind} TO ${owner}`);
-    }
-  }
+  const kinds = ['TABLES', 'SEQUENCES', 'ROUTINES', 'TYPES'];
+  const defaults = makers.flatMap((maker) =>
+    kinds.map((kind) => `ALTER DEFAULT PRIVILEGES FOR ROLE ${maker} GRANT ALL ON ${kind} TO ${owner}`),
+  );
+  await client.query(defaults.join(';\n'));
 }

@@ -27,10 +27,12 @@ export async function epochRoles(client: Client, company: string): Promise<Epoch
 
 /** Takes the right to write, and to log in, from roles; their sessions are another matter. */
 export async function closeRoles(client: Client, company: string, roles: readonly EpochRole[]): Promise<void> {
-  for (const { name } of roles.filter((role) => role.login || role.member)) {
-    await client.query(`REVOKE ${escapeIdentifier(ownerRole(company))} FROM ${escapeIdentifier(name)}`);
-    await client.query(`ALTER ROLE ${escapeIdentifier(name)} NOLOGIN`);
-  }
+  const owner = escapeIdentifier(ownerRole(company));
+  const statements = roles
+    .filter((role) => role.login || role.member)
+    .map(({ name }) => escapeIdentifier(name))
+    .flatMap((name) => [`REVOKE ${owner} FROM ${name}`, `ALTER ROLE ${name} NOLOGIN`]);
+  if (statements.length > 0) await client.query(statements.join('; '));
 }
 
 /** Makes the role that owns the applications' tables; the administrator is one of its members, to hand tables over. */
@@ -46,18 +48,19 @@ export async function makeReader(client: Client, company: string, epoch: number,
   const name = escapeIdentifier(epochRole(company, epoch));
   const password = escapeLiteral(await scramVerifier(epochPassword(secret, epoch)));
   const { rowCount } = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [epochRole(company, epoch)]);
-  if (rowCount === 0) await client.query(`CREATE ROLE ${name} LOGIN`);
-  await client.query(`ALTER ROLE ${name} PASSWORD ${password}`);
-  await client.query(`GRANT pg_read_all_data TO ${name}`);
-  // What the role makes while it has not become the owner yet must be handed over one day.
-  await client.query(`GRANT ${name} TO CURRENT_USER`);
+  const statements = [
+    ...(rowCount === 0 ? [`CREATE ROLE ${name} LOGIN`] : []),
+    `ALTER ROLE ${name} PASSWORD ${password}`,
+    `GRANT pg_read_all_data TO ${name}`,
+    // What the role makes while it has not become the owner yet must be handed over one day.
+    `GRANT ${name} TO CURRENT_USER`,
+  ];
+  await client.query(statements.join('; '));
 }
 
 /** Gives the right to write: in its open sessions from their next statement on, in new ones as the owner itself. */
 export async function openRole(client: Client, company: string, epoch: number): Promise<void> {
   const name = escapeIdentifier(epochRole(company, epoch));
   const owner = escapeIdentifier(ownerRole(company));
-  await client.query(`ALTER ROLE ${name} LOGIN`);
-  await client.query(`ALTER ROLE ${name} SET role = ${owner}`);
-  await client.query(`GRANT ${owner} TO ${name}`);
+  await client.query(`ALTER ROLE ${name} LOGIN; ALTER ROLE ${name} SET role = ${owner}; GRANT ${owner} TO ${name}`);
 }

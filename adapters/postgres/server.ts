@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import { epochRole } from '../../config/credentials';
 import type { ServerReading } from '../../failover/model';
 import type { AdmissionTarget } from './admission';
-import { connected } from './connection';
+import { connected, type Patience } from './connection';
 
 interface Row {
   readonly replica: boolean;
@@ -32,8 +32,12 @@ const question = `
   FROM (SELECT pg_is_in_recovery() AS replica) r`;
 
 /** Reads a server's role, position, token and sessions over one connection. */
-export async function readServer(target: AdmissionTarget, signal: AbortSignal): Promise<ServerReading> {
-  return connected({ ...target, database: 'postgres' }, signal, (client) => read(client, target));
+export async function readServer(
+  target: AdmissionTarget,
+  signal: AbortSignal,
+  patience: Patience = {},
+): Promise<ServerReading> {
+  return connected({ ...target, database: 'postgres' }, signal, (client) => read(client, target), patience);
 }
 
 async function read(client: Client, { company, identityDatabase }: AdmissionTarget): Promise<ServerReading> {

@@ -14,7 +14,7 @@ const codeOf = (attempt: Promise<unknown>): Promise<string> =>
 
 describe('adapters: admission of epochs to a server', function () {
   this.timeout(90_000);
-  const world = new TestWorld(224);
+  const world = new TestWorld(211);
   const servers: TestServer[] = [];
   const sessions: Client[] = [];
   let server: TestServer;

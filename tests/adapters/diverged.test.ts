@@ -18,7 +18,7 @@ interface Line {
 
 describe('adapters: promotion, and the rows that only the server which was left has', function () {
   this.timeout(90_000);
-  const world = new TestWorld(223);
+  const world = new TestWorld(212);
   const left = new TestServer(world, 'psql-left', 0);
   const follower = new TestServer(world, 'psql-follower', 1);
   const rows = (server: TestServer, text: string) => server.sql(text, 'shop');

@@ -86,7 +86,7 @@ export class TestServer {
       site: 'prod',
       scope: 'data',
     });
-    await until(`${this.name} answers`, () => this.sql('SELECT 1').then(Boolean, () => undefined), 30_000);
+    await until(`${this.name} answers`, () => this.sql('SELECT 1').then(Boolean, () => undefined), 120_000);
   }
 
   /** As the superuser, over the local socket. */
