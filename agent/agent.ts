@@ -146,18 +146,19 @@ export class Agent {
     this.lastTick = now;
     if (leapsOfTime() !== this.leaps) this.observe({ saw: 'leap', at: now });
     this.leaps = leapsOfTime();
+    const again = this.memory.closing;
     const { memory, actions } = decide(this.memory, now);
     this.memory = memory;
-    for (const action of actions) void this.carryOut(action);
+    for (const action of actions) void this.carryOut(action, action.do === 'fence' && again === action.epoch);
     const state = stateOf(this.memory, now);
     if (state !== this.said) this.parts.log('state', { state, epoch: held(this.memory) ?? null });
     this.said = state;
   }
 
-  private async carryOut(action: Action): Promise<void> {
-    if (!routine.has(action.do)) this.parts.log(action.do, { ...action, do: undefined });
+  private async carryOut(action: Action, again = false): Promise<void> {
+    if (!routine.has(action.do) && !again) this.parts.log(action.do, { ...action, do: undefined });
     try {
-      await this.act(action);
+      await this.act(action, again);
       if (this.failing.delete(action.do)) this.parts.log(`${action.do} works again`);
     } catch (cause) {
       if (this.ending.signal.aborted) return;
@@ -169,7 +170,7 @@ export class Agent {
     }
   }
 
-  private async act(action: Action): Promise<void> {
+  private async act(action: Action, again = false): Promise<void> {
     const { store, boards, site } = this.parts;
     const own = this.settings.post.site;
     const sentAt = ownTime();
@@ -185,7 +186,7 @@ export class Agent {
       case 'fence':
         this.admission.abort();
         await site.close(action.epoch, action.final, this.ending.signal);
-        this.parts.log('fenced', { epoch: action.epoch, ms: Math.round(ownTime() - sentAt) });
+        if (!again) this.parts.log('fenced', { epoch: action.epoch, ms: Math.round(ownTime() - sentAt) });
         return this.observe({ saw: 'fenced', epoch: action.epoch, final: action.final, at: ownTime() });
       case 'admit':
         return this.open(action.epoch);

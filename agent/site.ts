@@ -16,6 +16,7 @@ const placeMs = 10_000;
 export class SiteControl {
   private hosts: readonly string[];
   private placedAt = -Infinity;
+  private stopping: { readonly word: string; readonly done: Promise<void> } | undefined;
 
   constructor(
     private readonly server: AdmissionTarget,
@@ -37,8 +38,7 @@ export class SiteControl {
     // What is only prepared for an epoch can't write: it need not start anew. A server that is slow to say so is not waited for.
     const heard = await Promise.race([servers.catch(() => undefined), delay(headStartMs, undefined, { signal })]);
     if (!final && heard?.every((admitted) => !admitted)) return;
-    const applications = this.stop(epoch, final, signal);
-    applications.catch((cause: unknown) => this.log('stop failed', { why: messageOf(cause) }));
+    const applications = this.stopOnce(epoch, final, signal);
     await Promise.any([servers, applications]).catch((cause: AggregateError) => {
       throw new Error(cause.errors.map(messageOf).join('; '));
     });
@@ -105,6 +105,18 @@ export class SiteControl {
       if (cause instanceof StandbyError && cause.code === 'ServerIsReplica') return false;
       throw cause;
     }
+  }
+
+  /** One attempt at a time; a fence that is repeated joins the one that goes on. */
+  private stopOnce(epoch: number, final: boolean, signal: AbortSignal): Promise<void> {
+    const word = `${epoch} ${final}`;
+    if (this.stopping?.word === word) return this.stopping.done;
+    const done = this.stop(epoch, final, signal).finally(() => {
+      if (this.stopping?.done === done) this.stopping = undefined;
+    });
+    done.catch((cause: unknown) => this.log('stop failed', { why: messageOf(cause) }));
+    this.stopping = { word, done };
+    return done;
   }
 
   private async stop(epoch: number, final: boolean, signal: AbortSignal): Promise<void> {

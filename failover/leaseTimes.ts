@@ -19,7 +19,8 @@ export const times = {
   storeResolutionMs: 1_000,
   /** Clocks run at the same pace within this share. */
   drift: 0.01,
-  repeatFenceMs: 1_000,
+  /** Again and again: what its fellow opened before it went must not stay open. */
+  repeatFenceMs: 2_000,
   /** From the server's time before the lease was confirmed to the latest moment at which the server opens. */
   openWithinMs: 3_000,
   retryAdmissionMs: 5_000,
