@@ -30,6 +30,10 @@ const large: readonly Large[] = [
     add: async (program) => (await import('./drill')).addDrillCommand(program),
   },
   {
+    listed: { watch: 'probe both sites from outside; raise the alert, with the command to run' },
+    add: async (program) => (await import('./watch')).addWatchCommand(program),
+  },
+  {
     listed: {
       sandbox: 'the embedded cloud: both sites and the vendors, on this machine',
       exercise: 'the full run on the sandbox: PROD is taken down, INTG takes over, and home again',
