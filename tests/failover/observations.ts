@@ -1,19 +1,17 @@
 /** Observations as they look in a world that is well, and what is taken away from it. */
-import { failoverSchema, type Recovery, type Switch } from '../../config/failover';
+import type { Recovery, Switch } from '../../config/failover';
 import { apps, hostNames, otherSite, type Site } from '../../config/fields';
 import { nextWork, productionServers } from '../../config/servers';
 import { validateSwitch } from '../../config/switch';
 import type { AppReading, Observation, Reading, ServerReading, SiteObservation } from '../../failover/model';
 import type { SwitchRules } from '../../failover/situation';
-import { planOf } from '../stacks/engine';
 
 export const rules: SwitchRules = { validateSwitch, productionServers, nextWork };
 export const now = Date.parse('2026-02-01T03:00:00Z');
 
-const { company, activeSite, database, identity, epoch, stage, prepared, unreachable, recoveries } =
-  failoverSchema.parse(planOf('failover'));
 export const atHome: Switch = {
-  ...{ company, activeSite, database, identity, epoch, stage, prepared, unreachable, recoveries },
+  ...{ company: 'moodtalk', activeSite: 'prod', database: 'prod', identity: 'prod', epoch: 1 },
+  ...{ stage: 'complete', prepared: false, unreachable: 'none', recoveries: [] },
 };
 export const follower: Recovery = { epoch: 1, site: 'intg', method: 'replica', from: 'psql-moodtalk-prod' };
 export const withReplica: Switch = { ...atHome, recoveries: [follower] };
