@@ -40,7 +40,7 @@ export interface PlatformSiteArgs {
   readonly ingressGroup: pulumi.Input<string>;
   /** Certificate, in a key vault, that the ingress shows. @default - the ingress controller's own */
   readonly certificate?: string;
-  /** The site's agent. The applications wait until it is ready: at the active site, until it has the right to write. @default - none */
+  /** The site's agent. Applications that run wait until it is ready: at the active site, until it has the right to write. @default - none */
   readonly agent?: AgentArgs;
   /** The agent stays as it is. @default - false */
   readonly agentFrozen?: boolean;
@@ -69,7 +69,8 @@ export class PlatformSite extends pulumi.ComponentResource {
     isolation(this, name, args.platform, namespace);
     new Front(`${name}-front`, args, { parent: this, dependsOn: namespace });
     this.agent = args.agent && siteAgent(this, name, args.agent, namespace, args.agentFrozen);
-    const first = [namespace, binding, ...(this.agent ? [this.agent] : [])];
+    // What stands still need not wait for anybody's leave.
+    const first = [namespace, binding, ...(this.agent && args.running ? [this.agent] : [])];
     const dependsOn = Promise.resolve(args.applicationsAfter ?? []).then((more) => [...first, ...more]);
     for (const app of args.apps) {
       new Application(
