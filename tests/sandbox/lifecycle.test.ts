@@ -36,7 +36,7 @@ const partsStarted = () =>
   });
 
 describe('the sandbox', function () {
-  this.timeout('2m');
+  this.timeout('3m');
   after(() => sandbox('down'));
 
   it('is cleaned up and started anew after its starter was killed half-way', async () => {
@@ -65,6 +65,24 @@ describe('the sandbox', function () {
     await sandbox('restore', 'prod-cluster');
     const status = JSON.parse((await sandbox('status', '--json')).stdout) as { up: boolean; silence: object };
     expect(status).to.deep.include({ up: true, silence: { prod: 'none', intg: 'none' } });
+  });
+
+  it('is kept, and goes back to what was kept', async () => {
+    const kubectl = async (...args: string[]) => {
+      const { STANDBY_HOME: home = path.resolve(__dirname, '..', '..', '.standby') } = process.env;
+      const kubeconfig = path.join(home, 'run', 'kubernetes', 'prod', 'kubeconfig');
+      return promisify(execFile)('kubectl', ['--kubeconfig', kubeconfig, ...args]);
+    };
+    await kubectl('create', 'configmap', 'before');
+    expect((await sandbox('keep', 'lifecycle')).stdout).to.equal('kept as lifecycle\n');
+    await kubectl('create', 'configmap', 'after');
+    expect((await sandbox('rewind', 'lifecycle')).stdout).to.equal('back to lifecycle\n');
+    await kubectl('get', 'configmap', 'before');
+    const missing = await kubectl('get', 'configmap', 'after').then(
+      () => '',
+      (cause: { stderr: string }) => cause.stderr,
+    );
+    expect(missing).to.match(/NotFound/);
   });
 
   it('prints the log of a part, and says which parts there are when it is asked for another', async () => {

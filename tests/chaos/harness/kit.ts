@@ -11,36 +11,29 @@ export type Base = 'plain' | 'replica';
 const otherOf = (site: Site): Site => (site === 'prod' ? 'intg' : 'prod');
 
 /** Worlds are dear: the files of a suite share one, which goes when mocha ends. */
-let shared: { readonly world: ChaosWorld; readonly kept: Set<Base> } | undefined;
-let atEnd: (() => Promise<void>) | undefined;
+let shared: ChaosWorld | undefined;
 
-/** STANDBY_CHAOS_HOME keeps the folder, and what was built there is not built again. */
+/** STANDBY_CHAOS_HOME: a folder that is kept at the end, and what was built there is not built again. */
 async function worldWith(base: Base, number: number): Promise<ChaosWorld> {
-  if (!shared) {
-    const world = new ChaosWorld(number, process.env['STANDBY_CHAOS_HOME']);
-    shared = { world, kept: new Set() };
-    atEnd = () => world.remove();
+  const world = (shared ??= new ChaosWorld(number, process.env['STANDBY_CHAOS_HOME']));
+  if (!world.hasKept('plain')) {
     await world.up();
     await world.build();
-  }
-  const { world, kept } = shared;
-  if (!kept.has('plain')) {
     await world.sandbox('keep', 'plain');
-    kept.add('plain');
   }
-  if (base === 'replica' && !kept.has('replica')) {
-    await world.sandbox('rewind', 'plain');
+  if (!world.hasKept(base)) {
+    await world.rewind('plain');
     await makeReplica(world);
-    await world.sandbox('keep', 'replica');
-    kept.add('replica');
+    await world.sandbox('keep', base);
   }
+  await world.rewind(base);
   return world;
 }
 
-/** Registers the end of the shared world; once a file, at its top level. */
+/** The end of the shared world. */
 export const leaveWorld = async (): Promise<void> => {
-  await atEnd?.();
-  shared = atEnd = undefined;
+  await shared?.remove();
+  shared = undefined;
 };
 
 export async function makeReplica(world: ChaosWorld): Promise<void> {
@@ -69,7 +62,6 @@ export class Scenario {
 
   static async begin(base: Base, number: number): Promise<Scenario> {
     const world = await worldWith(base, number);
-    await world.sandbox('rewind', base);
     const scenario = new Scenario(world);
     await scenario.writers.start();
     await until('the first accepted write of PROD', () => scenario.wrote('prod', 1), 60_000);

@@ -90,6 +90,19 @@ export class ChaosWorld {
 
   async up(): Promise<void> {
     await this.sandbox('up');
+    await this.readEnvironment();
+  }
+
+  hasKept(name: string): boolean {
+    return fs.existsSync(path.join(this.home, 'snapshots', name));
+  }
+
+  async rewind(name: string): Promise<void> {
+    await this.sandbox('rewind', name);
+    await this.readEnvironment();
+  }
+
+  private async readEnvironment(): Promise<void> {
     this.people = JSON.parse(await this.sandbox('env', '--json')) as Record<string, string>;
   }
 
