@@ -31,6 +31,8 @@ export interface Probe {
 export interface Round {
   readonly at: Instant;
   readonly probes: readonly Probe[];
+  /** The watcher itself was kept waiting for so long that its times say nothing of anybody else. */
+  readonly strained?: boolean;
 }
 
 /** What one round says of the active site. */
@@ -44,6 +46,8 @@ export type Sight =
   | 'both-silent'
   /** Nothing at all is heard: this says something about the watcher, and nothing else. */
   | 'cut-off'
+  /** The watcher is too busy to tell who is slow. */
+  | 'strained'
   /** Some fail; not enough to say anything. */
   | 'unclear';
 
@@ -73,29 +77,35 @@ export interface Alarm {
   readonly since: Instant;
 }
 
+/** Why nothing can be judged. */
+export interface Blind {
+  readonly sight: 'cut-off' | 'strained';
+  readonly since: Instant;
+}
+
 export interface WatchState {
   readonly active: Site;
   readonly run: { readonly sight: Sight; readonly since: Instant; readonly count: number } | undefined;
   /** The last rounds' readings of the port of the database in use. */
   readonly database: readonly boolean[];
   readonly alarm: Alarm | undefined;
-  /** Nobody is heard since then; an alarm that stands goes on standing. */
-  readonly cutOff: Instant | undefined;
+  /** The watcher can't judge since then; an alarm that stands goes on standing. */
+  readonly blind: Blind | undefined;
 }
 
 export type WatchEvent =
   | { readonly type: 'alarm'; readonly alarm: Alarm; readonly rounds: number }
   | { readonly type: 'scope'; readonly alarm: Alarm }
   | { readonly type: 'over'; readonly alarm: Alarm; readonly at: Instant }
-  | { readonly type: 'cut-off'; readonly since: Instant }
-  | { readonly type: 'heard-again'; readonly since: Instant; readonly at: Instant };
+  | { readonly type: 'blind'; readonly blind: Blind }
+  | { readonly type: 'sees-again'; readonly blind: Blind; readonly at: Instant };
 
 export const beginWatch = (active: Site): WatchState => ({
   active,
   run: undefined,
   database: [],
   alarm: undefined,
-  cutOff: undefined,
+  blind: undefined,
 });
 
 const other = (site: Site): Site => (site === 'prod' ? 'intg' : 'prod');
@@ -112,6 +122,7 @@ const failing = (probes: readonly Probe[], quorum: number): boolean => {
 /** What one round says. */
 export function sightOf(round: Round, active: Site, settings: WatchSettings = defaultSettings): Sight {
   if (!heard(round.probes)) return 'cut-off';
+  if (round.strained) return 'strained';
   const direct = all(round, 'direct', active);
   const ways = { public: failing(all(round, 'public'), settings.quorum), direct: failing(direct, settings.quorum) };
   if (!ways.public && !ways.direct) return round.probes.some(isOff(active)) ? 'unclear' : 'serving';
@@ -127,11 +138,18 @@ const isOff =
     outcome !== 'served' && (target.way === 'public' || (target.way === 'direct' && target.site === active));
 
 /**
- * Somebody who is reached by the same network as the lost site, and far from it: the other site's ingress, the
- * database in use, or the lost site's own ingress, which then is not silent but broken. A resolver is nearer, and proves less.
+ * Somebody who is reached by the same network as the lost site, and far from it: most of the other site's ingress, the database in
+ * use, or the lost site's own ingress, which then is not silent but broken. A resolver is nearer, and proves less.
  */
-const witness = (round: Round, active: Site): boolean =>
-  heard(all(round, 'direct', other(active))) || heard(all(round, 'direct', active)) || heard(all(round, 'database'));
+function witness(round: Round, active: Site): boolean {
+  const others = all(round, 'direct', other(active));
+  const there = others.filter(({ outcome }) => outcome !== 'silent').length;
+  return (
+    (others.length > 0 && there * 2 >= others.length) ||
+    heard(all(round, 'direct', active)) ||
+    heard(all(round, 'database'))
+  );
+}
 
 /** @returns the state after a round, and what somebody must be told. */
 export function observeRound(
@@ -142,25 +160,26 @@ export function observeRound(
   const sight = sightOf(round, state.active, settings);
   const run =
     state.run?.sight === sight ? { ...state.run, count: state.run.count + 1 } : { sight, since: round.at, count: 1 };
-  // Who hears nobody learns nothing of the database either.
-  const heardNow = sight === 'cut-off' ? [] : all(round, 'database').map(isThere);
-  const database = [...state.database, ...heardNow].slice(-settings.rounds);
-  const heardState = ears({ ...state, run, database }, round, settings);
-  const told = judge(heardState.state, settings);
-  return { state: told.state, sight, events: [...heardState.events, ...told.events] };
+  // Who can't judge learns nothing of the database either.
+  const seen = sight === 'cut-off' || sight === 'strained' ? [] : all(round, 'database').map(isThere);
+  const database = [...state.database, ...seen].slice(-settings.rounds);
+  const looked = eyes({ ...state, run, database }, round, settings);
+  const told = judge(looked.state, settings);
+  return { state: told.state, sight, events: [...looked.events, ...told.events] };
 }
 
 type Told = { readonly state: WatchState; readonly events: readonly WatchEvent[] };
 
-/** Whether the watcher itself hears anybody. */
-function ears(state: WatchState, { at }: Round, settings: WatchSettings): Told {
-  const { run, cutOff } = state;
-  if (run?.sight !== 'cut-off') {
-    if (cutOff === undefined) return { state, events: [] };
-    return { state: { ...state, cutOff: undefined }, events: [{ type: 'heard-again', since: cutOff, at }] };
+/** Whether the watcher itself can judge. */
+function eyes(state: WatchState, { at }: Round, settings: WatchSettings): Told {
+  const { run, blind } = state;
+  if (run?.sight !== 'cut-off' && run?.sight !== 'strained') {
+    if (!blind) return { state, events: [] };
+    return { state: { ...state, blind: undefined }, events: [{ type: 'sees-again', blind, at }] };
   }
-  if (cutOff !== undefined || run.count < settings.rounds) return { state, events: [] };
-  return { state: { ...state, cutOff: run.since }, events: [{ type: 'cut-off', since: run.since }] };
+  if (blind || run.count < settings.rounds) return { state, events: [] };
+  const now: Blind = { sight: run.sight, since: run.since };
+  return { state: { ...state, blind: now }, events: [{ type: 'blind', blind: now }] };
 }
 
 function judge(state: WatchState, settings: WatchSettings): Told {

@@ -1,5 +1,7 @@
 /** What an alarm says to a person, and whether a watcher may act on it by itself. Pure. */
 import type { Site } from '../config/fields';
+import { StandbyError } from './errors';
+import { times } from './leaseTimes';
 import { known, type Observation, type Plan, type Wish } from './model';
 import type { Alarm } from './watch';
 
@@ -32,46 +34,70 @@ export function headline({ sight, site, scope }: Alarm): string {
 }
 
 /** A holder older than this by the store's own clock has fenced itself, and its lease may be taken. */
-const takeableSeconds = 10;
+const takeableSeconds = times.takeAfterMs / 1000;
 
-export type Decision = { readonly start: true; readonly wish: Wish } | { readonly start: false; readonly why: string };
-
-/** What a watcher may ask for by itself: no person's word is in it, and no loss is accepted. */
-export const automaticWish = ({ site }: Alarm): Wish => ({ kind: 'failover', to: otherOf(site) });
+export type Decision = { readonly start: true; readonly plan: Plan } | { readonly start: false; readonly why: string };
 
 const no = (why: string): Decision => ({ start: false, why });
 
 /**
  * Whether to start by itself: only when it is sure what is lost, when the plan loses no more than allowed, and when it is proved
- * that the site which is left can't write.
- * @param plan - made for `automaticWish`; the reason when the engine refuses to make one.
+ * that the site which is left can't write: by a fence on the server itself, or by a lease that its holder can't have any more.
+ * No person's word is in it. Where the engine asks for one, the lease speaks in its place, or nobody does.
+ * @param make - makes the engine's plan, or throws StandbyError with the reason why there is none.
  */
 export function mayStart(
   alarm: Alarm,
   observation: Observation,
-  plan: Plan | { readonly refused: string },
+  make: (wish: Wish) => Plan,
   maxLossSeconds: number,
 ): Decision {
   if (alarm.sight !== 'lost') return no(headline(alarm));
-  if (observation.configuration.values.activeSite !== alarm.site)
-    return no(`${alarm.site} is not the active site any more`);
-  if ('refused' in plan) return no(plan.refused);
-  if (plan.wish.lost !== undefined || plan.wish.acceptLoss) return no("the plan rests on a person's word");
-  if (plan.lossSeconds === 'unknown') return no('what the plan would lose is not known');
-  if (plan.lossSeconds > maxLossSeconds)
-    return no(`the plan may lose ${plan.lossSeconds} s of writes; allowed is ${maxLossSeconds} s`);
-  const unfenced = whyUnfenced(alarm, observation, plan);
-  return unfenced === undefined ? { start: true, wish: plan.wish } : no(unfenced);
+  const { activeSite } = observation.configuration.values;
+  if (activeSite !== alarm.site) return no(`the business runs on ${activeSite}`);
+  const bare: Wish = { kind: 'failover', to: otherOf(alarm.site) };
+  return decide(bare, { alarm, observation, make, maxLossSeconds });
 }
 
-/** @returns undefined when the fence is proved: on the server itself, or by a lease that its holder can't have any more. */
-function whyUnfenced(alarm: Alarm, { servers, lease }: Observation, plan: Plan): string | undefined {
-  const inUse = Object.values(servers).map(known);
-  if (plan.branch === '1a' && inUse.some((server) => server?.role === 'primary')) return undefined;
+interface Grounds {
+  readonly alarm: Alarm;
+  readonly observation: Observation;
+  readonly make: (wish: Wish) => Plan;
+  readonly maxLossSeconds: number;
+}
+
+/** Each further attempt says one thing more, so it ends. */
+function decide(wish: Wish, grounds: Grounds): Decision {
+  const { alarm, observation, make, maxLossSeconds } = grounds;
+  try {
+    const plan = make(wish);
+    if (plan.lossSeconds === 'unknown') return no('what the plan would lose is not known');
+    if (plan.lossSeconds > maxLossSeconds)
+      return no(`the plan may lose ${plan.lossSeconds} s of writes; allowed is ${maxLossSeconds} s`);
+    return { start: true, plan };
+  } catch (cause) {
+    if (!(cause instanceof StandbyError)) throw cause;
+    // What it loses is judged when the plan says how much.
+    if (cause.code === 'LossNotAccepted' && !wish.acceptLoss) return decide({ ...wish, acceptLoss: true }, grounds);
+    if (cause.code !== 'LostNotStated' || wish.lost !== undefined) return no(cause.message);
+    const held = leaseHolds(alarm, observation);
+    return held === undefined ? decide({ ...wish, lost: leaseWord(observation) }, grounds) : no(held);
+  }
+}
+
+/** @returns why the site that is left may still write; undefined when its lease proves that it can't. */
+function leaseHolds({ site }: Alarm, { lease }: Observation): string | undefined {
   const held = known(lease);
   if (!held) return 'the lease could not be read, so nothing proves that the other site has stopped';
   if (held.mode === 'off') return 'writerLease is off, so nothing proves that the other site has stopped';
-  if (held.released || held.holder !== alarm.site) return undefined;
+  if (held.released || (held.holder !== undefined && held.holder !== site)) return undefined;
   if (held.ageSeconds !== undefined && held.ageSeconds >= takeableSeconds) return undefined;
-  return `${nameOf(alarm.site)} still holds the lease (${held.ageSeconds?.toFixed(1) ?? 'unknown'} s old; it runs out at ${takeableSeconds} s)`;
+  return `${nameOf(site)} still holds the lease (${held.ageSeconds?.toFixed(1) ?? 'unknown'} s old; it runs out at ${takeableSeconds} s)`;
+}
+
+function leaseWord({ lease }: Observation): string {
+  const held = known(lease);
+  return `found by a watcher: the lease of ${held?.holder ?? 'nobody'} in epoch ${held?.epoch ?? 'unknown'} was ${
+    held?.released ? 'released' : `last renewed ${held?.ageSeconds?.toFixed(0) ?? 'unknown'} s ago`
+  }`;
 }
