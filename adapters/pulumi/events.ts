@@ -3,10 +3,10 @@
 interface Metadata {
   readonly op?: string;
   readonly urn?: string;
+  readonly old?: { readonly retainOnDelete?: boolean } | null;
 }
 interface EngineEvent {
   readonly resourcePreEvent?: { readonly metadata?: Metadata };
-  readonly resOutputsEvent?: { readonly metadata?: Metadata };
   readonly diagnosticEvent?: { readonly urn?: string; readonly message?: string; readonly severity?: string };
   readonly policyEvent?: {
     readonly policyName?: string;
@@ -35,12 +35,23 @@ const words = (text: string) => text.replace(/\s+/g, ' ').trim();
 
 const isChange = (op: string | undefined): op is string => op !== undefined && !still.has(op);
 
-/** @returns what a step changes, in words; undefined for one that changes nothing, or only the stack's own entry. */
-function changeOf(event: { readonly metadata?: Metadata } | undefined): string | undefined {
-  const { op, urn = '' } = event?.metadata ?? {};
-  const type = urn.split('::').at(-2)?.split('$').at(-1) ?? '';
-  return isChange(op) && type !== 'pulumi:pulumi:Stack' ? `${verbs[op] ?? op} ${type} ${nameOf(urn)}` : undefined;
+interface Change {
+  readonly type: string;
+  readonly text: string;
 }
+
+/** @returns what a step changes, in words; undefined for one that changes nothing, or only the stack's own entry. */
+function changeOf(event: { readonly metadata?: Metadata } | undefined): Change | undefined {
+  const { op, urn = '', old } = event?.metadata ?? {};
+  const type = urn.split('::').at(-2)?.split('$').at(-1) ?? '';
+  if (!isChange(op) || type === 'pulumi:pulumi:Stack') return undefined;
+  // It is left where it is, and the state alone loses it.
+  const verb = op.startsWith('delete') && old?.retainOnDelete ? 'forget' : (verbs[op] ?? op);
+  return { type, text: `${verb} ${type} ${nameOf(urn)}` };
+}
+
+/** Groups and providers are entries of the state alone: nobody waits for them. */
+const isEntry = ({ type, text }: Change) => /^(standby:|pulumi:providers:)/.test(type) || text.startsWith('forget ');
 
 export interface Failing {
   readonly urn: string | undefined;
@@ -65,11 +76,9 @@ export class EventReader {
     }
     const begun = changeOf(event.resourcePreEvent);
     if (begun) {
-      this.changes.push(begun);
-      this.progress(begun);
+      this.changes.push(begun.text);
+      if (!isEntry(begun)) this.progress(begun.text);
     }
-    const done = changeOf(event.resOutputsEvent);
-    if (done) this.progress(`done: ${done}`);
     const { diagnosticEvent: said, policyEvent: refused } = event;
     if (said?.severity === 'error' && said.message) {
       this.errors.push({ urn: said.urn, message: said.message.trim() });

@@ -20,7 +20,7 @@ const marks: Readonly<Record<Judged[0] | 'unknown', readonly [string, Colour]>> 
   bad: ['!!', 'red'],
   unknown: ['??', 'yellow'],
 };
-const label = 26;
+const label = 32;
 
 /** @returns a line; a reading that is missing or old says so, whatever it was. */
 function line<T>(
