@@ -1,16 +1,17 @@
 /** `standby drill`: parse, ask, render, exit code. */
 import type { Command } from 'commander';
-import { createInterface } from 'node:readline/promises';
-import { cleanExpired, findDrills, planDrill } from '../adapters/drill/drills';
+import { cleanExpired, findDrills, planDrill, type DrillWish } from '../adapters/drill/drills';
 import { DrillRun, evidenceFolder, removeDrill } from '../adapters/drill/run';
 import { DrillStack } from '../adapters/drill/stack';
 import type { AdapterContext } from '../adapters/context';
-import { loadConfiguration } from '../adapters/pulumi/configuration';
-import { readLandscape } from '../adapters/pulumi/landscape';
+import { openContext } from '../adapters/wire';
 import { longestDrillHours } from '../config/drill';
 import { describeDrill, parseLife, parseMoment, type Evidence, type FoundDrill } from '../failover/drill';
 import { figureLines } from '../failover/drillReport';
 import { exitCodes, StandbyError } from '../failover/errors';
+import { interruptible } from './interrupt';
+import { print, printJson } from './output';
+import { confirmByName } from './prompt';
 
 interface Options {
   readonly at?: string;
@@ -48,32 +49,30 @@ export function addDrillCommand(program: Command): void {
 async function drill(options: Options): Promise<void> {
   const now = Date.now();
   const lifeMs = parseLife(options.ttl, longestDrillHours);
-  const at = options.at === undefined ? {} : { at: parseMoment(options.at, now) };
-  const say = sayer(options);
-  const { signal, free } = interruptible();
-  try {
-    const context = await contextOf(signal);
-    if (options.cleanup) return await cleanUp(context, options, say, signal);
-    const { standing } = await cleanExpired(context, {
-      signal,
-      progress: (message) => say({ step: 'cleanup', message }),
-    });
-    if (standing) throw running(standing);
-    const plan = planDrill(context, { ...at, lifeMs, keep: options.keep ?? false }, now);
-    if (options.json) print(JSON.stringify({ code: 'DrillPlanned', plan }));
-    else describeDrill(plan).forEach(print);
-    await confirm('Begin?', options);
-    const evidence = await new DrillRun(context, new DrillStack(context), plan, say).run(signal);
-    report(evidence, evidenceFolder(context.environment, plan), options);
-  } finally {
-    free();
-  }
+  const wish = { lifeMs, keep: options.keep ?? false };
+  const asked = options.at === undefined ? wish : { ...wish, at: parseMoment(options.at, now) };
+  await interruptible(
+    async (signal) => {
+      const context = await openContext(process.env, signal);
+      await (options.cleanup ? cleanUp(context, options, signal) : carryOut(context, asked, now, options, signal));
+    },
+    () => process.stderr.write('stopping: what was made is removed; once more leaves it to standby drill --cleanup\n'),
+  );
 }
 
-async function contextOf(signal: AbortSignal): Promise<AdapterContext> {
-  const environment = process.env;
-  const landscape = await readLandscape(environment, signal);
-  return { environment, landscape, configuration: () => loadConfiguration(environment) };
+async function carryOut(context: AdapterContext, wish: DrillWish, now: number, options: Options, signal: AbortSignal) {
+  const say = sayer(options);
+  const { standing } = await cleanExpired(context, {
+    signal,
+    progress: (message) => say({ step: 'cleanup', message }),
+  });
+  if (standing) throw running(standing);
+  const plan = planDrill(context, wish, now);
+  if (options.json) printJson({ code: 'DrillPlanned', plan });
+  else describeDrill(plan).forEach(print);
+  await confirmByName(`drill ${plan.number}`, 'drill', options.yes ?? false, signal);
+  const evidence = await new DrillRun(context, new DrillStack(context), plan, say).run(signal);
+  report(evidence, evidenceFolder(context.environment, plan), options);
 }
 
 const running = ({ who, startedAt, expiresAt }: FoundDrill) =>
@@ -83,21 +82,22 @@ const running = ({ who, startedAt, expiresAt }: FoundDrill) =>
   );
 const time = (at: number | undefined) => (at === undefined ? 'an unknown time' : new Date(at).toISOString());
 
-async function cleanUp(context: AdapterContext, options: Options, say: Say, signal: AbortSignal): Promise<void> {
+async function cleanUp(context: AdapterContext, options: Options, signal: AbortSignal): Promise<void> {
+  const say = sayer(options);
   const found = await findDrills(context, signal);
   if (found && !options.json) {
     print(`a drill begun by ${found.who ?? 'somebody'} at ${time(found.startedAt)}, until ${time(found.expiresAt)}`);
   }
-  if (found) await confirm('Remove it?', options);
+  if (found) await confirmByName('remove the drill', 'drill', options.yes ?? false, signal);
   const progress = (message: string) => say({ step: 'cleanup', message });
   await removeDrill(context, new DrillStack(context), { signal, progress });
-  if (options.json) print(JSON.stringify({ code: 'DrillRemoved', found: found !== undefined }));
+  if (options.json) printJson({ code: 'DrillRemoved', found: found !== undefined });
   else print(found ? 'removed' : 'no drill stands, and nothing of one is left');
 }
 
 function report(evidence: Evidence, folder: string, { json }: Options): void {
   const { verdict, checks, figures, fault, plan, removed } = evidence;
-  if (json) print(JSON.stringify({ code: 'DrillEnded', evidence }));
+  if (json) printJson({ code: 'DrillEnded', evidence });
   else {
     for (const { name, outcome, detail } of checks) print(`  ${outcome.padEnd(8)}  ${name}: ${detail}`);
     for (const [name, value] of figureLines(figures)) print(`  ${name.padEnd(18)} ${value}`);
@@ -114,33 +114,7 @@ type Say = (event: { readonly step: string; readonly message?: string; readonly 
 const sayer =
   ({ json }: Options): Say =>
   ({ step, message, seconds }) => {
-    if (json) print(JSON.stringify({ code: 'DrillStep', at: Date.now(), step, message, seconds }));
+    if (json) printJson({ code: 'DrillStep', at: Date.now(), step, message, seconds });
     else if (message !== undefined && process.stdout.isTTY) print(`      ${message}`);
     else if (seconds !== undefined) print(`  ${seconds.toFixed(1).padStart(6)} s  ${step}`);
   };
-
-/** @throws StandbyError Declined when it is not confirmed. */
-async function confirm(question: string, { yes }: Options): Promise<void> {
-  if (yes) return;
-  const declined = new StandbyError('Declined', 'nothing was done: confirm it, or use --yes');
-  if (!process.stdin.isTTY) throw declined;
-  const ask = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    if (!/^y(es)?$/i.test((await ask.question(`${question} [y/N] `)).trim())) throw declined;
-  } finally {
-    ask.close();
-  }
-}
-
-/** The first Ctrl-C ends what goes on and removes the drill; the second one ends at once, and leaves it to `--cleanup`. */
-function interruptible(): { readonly signal: AbortSignal; readonly free: () => void } {
-  const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(exitCodes.resumable);
-    controller.abort(new StandbyError('Interrupted', 'interrupted', { exit: 'safe' }));
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
-  return { signal: controller.signal, free: () => void process.off('SIGINT', stop).off('SIGTERM', stop) };
-}
-
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
