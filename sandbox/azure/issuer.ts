@@ -2,7 +2,7 @@
  * Who signs the tokens of a cluster's service accounts. Its address is the vendor's, not the cluster's: a token is judged while the
  * cluster is gone. The key is the cluster's own (sandbox/kubernetes/kubebox/keys.go).
  */
-import { exportJWK, type JWK } from 'jose';
+import { exportJWK, type JSONWebKeySet, type JWK } from 'jose';
 import { createHash, createPublicKey } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -24,6 +24,12 @@ async function keyOf(site: Site): Promise<JWK> {
   return { ...(await exportJWK(key)), kid, use: 'sig', alg: 'ES256' };
 }
 
+/** @returns the keys of a cluster's issuer; undefined when it is none of these. */
+export async function keysOf(issuer: unknown): Promise<JSONWebKeySet | undefined> {
+  const site = sites.find((one) => issuerOf(one) === issuer);
+  return site && { keys: [await keyOf(site)] };
+}
+
 /** @returns what an issuer publishes at this path; undefined for any other path. */
 export async function published(method: string, requestPath: string): Promise<Answer | undefined> {
   const [, word, name, ...rest] = requestPath.split('/');
@@ -42,7 +48,7 @@ export async function published(method: string, requestPath: string): Promise<An
         },
       };
     case keysPath:
-      return { status: 200, body: { keys: [await keyOf(site)] } };
+      return { status: 200, body: await keysOf(issuerOf(site)) };
     default:
       return undefined;
   }

@@ -1,9 +1,9 @@
 /** The login service: client credentials (secret or a federated token) of the tenant's principals, versions 1 and 2. */
-import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
+import { createLocalJWKSet, createRemoteJWKSet, decodeJwt, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import type { Principal } from './access';
 import { headerOf, type Answer, type Request } from './http';
-import { published } from './issuer';
+import { keysOf, published } from './issuer';
 import type { Store } from './store';
 import { audienceOf, deployer, loginEndpoint, tenantId, tokenSeconds, type Tokens } from './tokens';
 
@@ -52,6 +52,14 @@ function formOf(request: Request): URLSearchParams {
 
 const credentialType = 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials';
 
+async function remoteKeys(issuer: string): Promise<JWTVerifyGetKey> {
+  const found = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, {
+    signal: AbortSignal.timeout(5_000),
+  });
+  const { jwks_uri: keys } = (await found.json()) as { jwks_uri: string };
+  return createRemoteJWKSet(new URL(keys), { timeoutDuration: 5_000 });
+}
+
 /** Workload identity: a token of an issuer that a federated identity credential trusts, for its subject and audience. */
 async function federated(store: Store, clientId: string, assertion: string): Promise<Principal | undefined> {
   const claims = decodeJwt(assertion);
@@ -62,11 +70,8 @@ async function federated(store: Store, clientId: string, assertion: string): Pro
   });
   if (!matching) return undefined;
   const issuer = matching.properties['issuer'] as string;
-  const found = await fetch(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, {
-    signal: AbortSignal.timeout(5_000),
-  });
-  const { jwks_uri: keys } = (await found.json()) as { jwks_uri: string };
-  await jwtVerify(assertion, createRemoteJWKSet(new URL(keys), { timeoutDuration: 5_000 }), {
+  const own = await keysOf(issuer);
+  await jwtVerify(assertion, own ? createLocalJWKSet(own) : await remoteKeys(issuer), {
     issuer,
     audience: matching.properties['audiences'] as string[],
   });

@@ -183,6 +183,33 @@ describe('the reference application', function () {
     );
   });
 
+  it('is ready with a login that may only read, writes once it may, and survives that it is cut off', async () => {
+    await until('the tables', async () => (await ask(8080, '/readyz')).status === 200 || undefined);
+    const login = { PGUSER: 'moodtalk_e4', PGPASSWORD: 'a-password-of-epoch-4' };
+    await database.sql(`CREATE ROLE moodtalk_owner; ALTER TABLE sentinel OWNER TO moodtalk_owner;
+      CREATE ROLE moodtalk_e4 LOGIN PASSWORD '${login.PGPASSWORD}'; GRANT pg_read_all_data TO moodtalk_e4`);
+    await start('api', 8094, login);
+    const write = () => post(8094, '/sentinel', { seq: Date.now() });
+    expect((await ask(8094, '/readyz')).status).to.equal(200);
+    const refused = await write();
+    expect([refused.status, codeOf(refused)]).to.deep.equal([503, 'DatabaseReadOnly']);
+
+    const sessions = () =>
+      database.sql(`SELECT pid FROM pg_stat_activity WHERE usename = 'moodtalk_e4' AND application_name = 'moodtalk'`);
+    const before = await sessions();
+    await database.sql('GRANT moodtalk_owner TO moodtalk_e4');
+    expect((await write()).status, 'in the session that is open').to.equal(201);
+    expect(await sessions()).to.deep.equal(before);
+
+    await database.sql('REVOKE moodtalk_owner FROM moodtalk_e4; ALTER ROLE moodtalk_e4 NOLOGIN');
+    await database.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'moodtalk_e4'`);
+    await until('it is not ready', async () => (await ask(8094, '/readyz')).status === 503 || undefined);
+    expect((await write()).status).to.equal(503);
+    await database.sql('GRANT moodtalk_owner TO moodtalk_e4; ALTER ROLE moodtalk_e4 LOGIN');
+    await until('a write', async () => (await write()).status === 201 || undefined);
+    expect((await ask(8094, '/readyz')).status).to.equal(200);
+  });
+
   it('says 503 within its patience when database or identity provider are gone, lives on, and recovers', async () => {
     await database.kill();
     await provider.close();

@@ -22,13 +22,15 @@ describe('the network hook', function () {
   const near = plan.intg.containerApp(4);
   const servers: net.Server[] = [];
 
-  /** What a process at INTG's pod address sees: the JSON that `code` prints. */
-  async function at(code: string): Promise<unknown> {
+  const inPod = () => world.modules.standpoints.standpointIn('intg', pod);
+
+  /** What a process at INTG's pod address, or elsewhere, sees: the JSON that `code` prints. */
+  async function at(code: string, standpoint: object = inPod()): Promise<unknown> {
     const { stdout } = await run(process.execPath, ['-e', code], {
       env: {
         NODE_OPTIONS: `--require ${path.join(folders.build, 'hook.js')}`,
         NODE_EXTRA_CA_CERTS: world.modules.authority.authorityFile,
-        STANDBY_NET: JSON.stringify(world.modules.standpoints.standpointIn('intg', pod)),
+        STANDBY_NET: JSON.stringify(standpoint),
       },
     });
     return JSON.parse(stdout) as unknown;
@@ -104,6 +106,22 @@ describe('the network hook', function () {
       const local = net.createServer((c) => c.end('x')).listen(0, '127.0.0.1', () => net.connect(local.address().port, 'localhost')
         .on('data', (d) => { console.log(JSON.stringify([s.address().address, local.address().address, String(d)])); process.exit(); })); })`;
     expect(await at(listen)).to.deep.equal([pod, '127.0.0.1', 'x']);
+  });
+
+  it('puts an operator outside both sites, on a machine whose programs find each other', async () => {
+    const operator = world.modules.standpoints.outsideStandpoint;
+    expect(await at(get('far.moodtalk.ch'), operator)).to.deep.equal({ from: outside.client, host: 'far.moodtalk.ch' });
+    const everywhere = `const s = net.createServer((c) => c.end('"x"')).listen(0, () =>
+      net.connect(s.address().port, '127.0.0.1').on('data', (d) => { console.log(String(d)); process.exit(); }))`;
+    expect(await at(everywhere, operator)).to.equal('x');
+  });
+
+  it('leaves a resolver its own servers', async () => {
+    names.asked.length = 0;
+    const code = `const r = new dns.Resolver(); r.setServers(['${outside.publicDns}:5353']);
+      r.resolve4('far.moodtalk.ch', (e, list) => console.log(JSON.stringify(list)))`;
+    expect(await at(code)).to.deep.equal([far]);
+    expect(names.asked.map(({ name }) => name)).to.deep.equal(['far.moodtalk.ch']);
   });
 
   it('gives the outside client its own address and the public resolver, and checks names', async () => {

@@ -166,6 +166,15 @@ describe('azure: Keycloak as a container app', function () {
     expect((await discovery()).issuer).to.equal('https://id.moodtalk.ch/realms/moodtalk');
   });
 
+  it('works on whichever of several servers takes writes', async () => {
+    const options = 'sslmode=verify-full&sslfactory=org.postgresql.ssl.DefaultJavaSSLFactory&targetServerType=primary';
+    const several = `jdbc:postgresql://psql-gone.postgres.database.azure.com:5432,${database}:5432/keycloak?${options}`;
+    const made = await put(wanted({ env: { KC_DB_URL: several } }));
+    expect(made.runningStatus).to.equal('Running');
+    expect((await discovery()).status).to.equal(200);
+    await put(wanted());
+  });
+
   it('keeps the revision that served when the new one does not become ready', async () => {
     const broken = put(wanted({ env: { KC_DB_PASSWORD: 'wrong' } }));
     expect(await broken.then(String, String)).to.contain('password authentication failed');

@@ -19,7 +19,7 @@ export const canRun = (imageName: string) => imageName in launchers;
 const imageName = (reference: string) => reference.replace(/(:[\w][\w.-]*)?@.*$/, '');
 
 /** A cold start takes a few seconds; on a machine that has much else to do, a multiple of that. */
-export const readyMs = 120_000;
+export const readyMs = 300_000;
 const queues = new Map<string, Promise<void>>();
 
 /** One thing at a time for each app. */
