@@ -95,7 +95,7 @@ describe('the agents of two sites', function () {
     await until('PROD is ready', async () => ((await world.ready('prod')) === 2 ? true : undefined), patienceMs);
   });
 
-  it('move the lease within two seconds when both sites are well, and never let both write', async () => {
+  it('move the lease when both sites are well, and never let both write', async () => {
     const began = Date.now();
     const { waitedSeconds, ...moved } = await world.order<{ waitedSeconds: number; from: Site }>({
       do: 'take',
