@@ -64,7 +64,7 @@ export class Scenario {
     const world = await worldWith(base, number);
     const scenario = new Scenario(world);
     await scenario.writers.start();
-    await until('the first accepted write of PROD', () => scenario.wrote('prod', 1), 60_000);
+    await until('the first accepted write of PROD', () => scenario.wrote('prod', 1), 180_000);
     return scenario;
   }
 
@@ -107,7 +107,7 @@ export class Scenario {
     await until(
       `a write of ${this.active} in epoch ${this.epoch}`,
       () => this.wrote(this.active, this.epoch, since),
-      60_000,
+      180_000,
     );
     this.expectOneWriter();
     const state = await endState(this.world);

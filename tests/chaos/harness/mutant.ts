@@ -32,6 +32,7 @@ export interface Mutant {
 /** Makes the mutant, and puts its agents in place of the world's. @throws Error when there is nothing to change any more. */
 export async function mutate(world: ChaosWorld): Promise<Mutant> {
   const folder = path.join(world.home, 'mutant');
+  fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(folder);
   for (const name of linked) fs.symlinkSync(path.join(repository, name), path.join(folder, name));
   for (const name of copied) fs.cpSync(path.join(repository, name), path.join(folder, name), { recursive: true });
