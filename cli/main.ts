@@ -58,6 +58,8 @@ async function addLarge(program: Command, argv: readonly string[]): Promise<void
 }
 
 async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has gone (`| head`, a closed terminal) is no reason to stop a run in the middle.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const program = new Command('standby')
     .description('disaster recovery as code: one command fences, moves, verifies, resumes and comes back')
     .version(version)

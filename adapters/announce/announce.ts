@@ -25,6 +25,13 @@ function timings(plan: Plan, entries: readonly JournalEntry[]): Timing[] {
   });
 }
 
+/** What can't be told is unknown, never nothing. */
+function lossOf(facts: Facts): number | 'unknown' {
+  const recorded = facts['record-recovery-point'] as Facts | null | undefined;
+  const lost = recorded?.['lossSeconds'];
+  return typeof lost === 'number' ? lost : 'unknown';
+}
+
 function reportOf(plan: Plan, facts: Facts, entries: readonly JournalEntry[]): Report {
   const state = entries.length > 0 ? fold(entries) : undefined;
   const steps = timings(plan, entries);
@@ -41,6 +48,7 @@ function reportOf(plan: Plan, facts: Facts, entries: readonly JournalEntry[]): R
     expected: { lossSeconds, seconds: targetSeconds },
     measured: {
       secondsUntilOutsideServed: outside ? (outside.beganAt - startedAt) / 1000 + outside.seconds : 'unknown',
+      lossSeconds: lossOf(facts),
     },
     ...{ steps, facts },
   };

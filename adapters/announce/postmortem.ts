@@ -29,13 +29,18 @@ export interface Report {
   readonly lost?: string;
   readonly expected: { readonly lossSeconds: number | 'unknown'; readonly seconds: number };
   /** From the beginning of the command; when the outage began, the engine does not know. */
-  readonly measured: { readonly secondsUntilOutsideServed: number | 'unknown' };
+  readonly measured: {
+    readonly secondsUntilOutsideServed: number | 'unknown';
+    readonly lossSeconds: number | 'unknown';
+  };
   readonly steps: readonly Timing[];
   readonly facts: Facts;
 }
 
 const time = (at: Instant) => new Date(at).toISOString();
 const seconds = (value: number | 'unknown') => (value === 'unknown' ? 'unknown' : `${value.toFixed(1)} s`);
+const loss = (value: number | 'unknown') =>
+  value === 'unknown' ? 'unknown' : value === 0 ? 'none' : `at most ${seconds(value)} of committed writes`;
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
 const row = ({ step, title, beganAt, seconds: took, failures, skipped }: Timing): string => {
@@ -59,7 +64,8 @@ export function postmortem(report: Report): string {
 | Command began, report written | ${time(startedAt)}, ${time(reportedAt)} |
 | Outage began | *fill in: when did users notice?* |
 | Outside served again | ${seconds(measured.secondsUntilOutsideServed)} after the command began (expected ${seconds(expected.seconds)}) |
-| Loss that the plan stated | ${expected.lossSeconds === 'unknown' ? 'unknown' : `up to ${seconds(expected.lossSeconds)} of committed writes`} |
+| Loss that the plan stated | ${loss(expected.lossSeconds)} |
+| Loss at the recovery point | ${loss(measured.lossSeconds)} |
 | Taken up again after an interruption | ${report.resumed} times |
 ${report.lost === undefined ? '' : `| Stated as lost | ${cell(report.lost)} |\n`}
 ## Roles
