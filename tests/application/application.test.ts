@@ -95,8 +95,10 @@ describe('the reference application', function () {
   });
 
   it('makes its tables when several instances start at once', async () => {
-    const ready = await Promise.all([ask(8080, '/readyz'), ask(8081, '/readyz'), ask(8082, '/readyz')]);
-    expect(ready.map((one) => one.status)).to.deep.equal([200, 200, 200]);
+    await until('all are ready', async () => {
+      const ready = await Promise.all([ask(8080, '/readyz'), ask(8081, '/readyz'), ask(8082, '/readyz')]);
+      return ready.every((one) => one.status === 200) || undefined;
+    });
     const tables = await database.sql(`SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`);
     expect(tables.map((row) => row['tablename'])).to.deep.equal(['flights', 'sentinel']);
   });
@@ -196,7 +198,9 @@ describe('the reference application', function () {
 
     const sessions = () =>
       database.sql(`SELECT pid FROM pg_stat_activity WHERE usename = 'moodtalk_e4' AND application_name = 'moodtalk'`);
+    expect((await ask(8094, '/sentinel/max')).status).to.equal(200);
     const before = await sessions();
+    expect(before).to.have.length(1);
     await database.sql('GRANT moodtalk_owner TO moodtalk_e4');
     expect((await write()).status, 'in the session that is open').to.equal(201);
     expect(await sessions()).to.deep.equal(before);
