@@ -2,24 +2,16 @@ import { Deployment } from '@pulumi/kubernetes/apps/v1/deployment';
 import { Service } from '@pulumi/kubernetes/core/v1/service';
 import { Ingress } from '@pulumi/kubernetes/networking/v1/ingress';
 import * as pulumi from '@pulumi/pulumi';
-import type { App } from '../../config/fields';
 import type { Options } from '../options';
 import { kept, noWait } from './kept';
-import { podSpec } from './pod';
-import type { PlatformSiteArgs } from './platformSite';
+import { podSpec, type PodArgs } from './pod';
 
-export type ApplicationArgs = Pick<
-  PlatformSiteArgs,
-  'platform' | 'site' | 'hosts' | 'image' | 'release' | 'epoch' | 'replicas' | 'database' | 'realm' | 'identityFqdn'
-> & {
-  readonly app: App;
-  /** Its public host. */
-  readonly host: string;
-  /** Secret in the namespace that holds what it is bound with. */
-  readonly bindingName: string;
+export interface ApplicationArgs extends PodArgs {
+  /** Instances of it. */
+  readonly replicas: number;
   /** Ingress class that leads to it. @default - the platform's own */
   readonly ingressClass?: string;
-};
+}
 
 /** One application of the platform: its instances, and the way to them. Without instances the way is there all the same. */
 export class Application extends pulumi.ComponentResource {

@@ -4,12 +4,17 @@ import { Ingress } from '@pulumi/kubernetes/networking/v1/ingress';
 import * as pulumi from '@pulumi/pulumi';
 import type { Options } from '../options';
 import { kept, noWait } from './kept';
-import type { PlatformSiteArgs } from './platformSite';
+import type { Platform } from './platform';
 
-export type FrontArgs = Pick<
-  PlatformSiteArgs,
-  'platform' | 'hosts' | 'ingressAddress' | 'ingressGroup' | 'certificate' | 'identityName' | 'identityFqdn'
->;
+export interface FrontArgs extends Pick<Platform, 'platform' | 'hosts' | 'identityFqdn'> {
+  /** Name that the cluster finds the identity provider by. */
+  readonly identityName: string;
+  readonly ingressAddress: pulumi.Input<string>;
+  /** Resource group of that address. */
+  readonly ingressGroup: pulumi.Input<string>;
+  /** Certificate, in a key vault, that the ingress shows. @default - the ingress controller's own */
+  readonly certificate?: string;
+}
 
 /** A site's reverse proxy on its fixed address, and its way to the identity provider, which runs outside the cluster. */
 export class Front extends pulumi.ComponentResource {

@@ -1,59 +1,32 @@
 import { Secret } from '@pulumi/kubernetes/core/v1/secret';
 import { Namespace } from '@pulumi/kubernetes/core/v1/namespace';
 import * as pulumi from '@pulumi/pulumi';
-import type { App, Hosts } from '../../config/fields';
+import type { App } from '../../config/fields';
 import { untouched, type Options } from '../options';
 import { Agent, type AgentArgs } from './agent';
 import { Application } from './application';
-import { Front } from './front';
+import { Front, type FrontArgs } from './front';
 import { isolation } from './isolation';
 import { kept } from './kept';
 import { clientKey } from './keys';
+import type { Platform } from './platform';
 
-export interface PlatformSiteArgs {
-  /** Namespace, and ingress class, of the platform. */
-  readonly platform: string;
-  readonly site: string;
+export interface PlatformSiteArgs extends Platform, FrontArgs {
   /** With false no application runs, and everything else is ready. */
   readonly running: boolean;
   readonly apps: readonly App[];
-  readonly hosts: Hosts;
-  /** Image of the release, pinned by digest. */
-  readonly image: string;
-  /** `VERSION@sha256:DIGEST`, as the applications show it. */
-  readonly release: string;
-  /** Fencing token: grows at each change of role, and is in every pod. */
-  readonly epoch: number;
   /** Instances of each application while it runs. */
   readonly replicas: number;
-  readonly database: DatabaseBinding;
-  readonly realm: string;
   /** Secret of each application's client at the identity provider. */
   readonly clients: Readonly<Record<App, pulumi.Input<string>>>;
   /** Signs the sessions; the same at both sites, so that a session survives a failover. */
   readonly session: pulumi.Input<string>;
-  /** The site's internal name of the identity provider in use, and the host name that it answers to. */
-  readonly identityName: string;
-  readonly identityFqdn: pulumi.Input<string>;
-  readonly ingressAddress: pulumi.Input<string>;
-  /** Resource group of that address. */
-  readonly ingressGroup: pulumi.Input<string>;
-  /** Certificate, in a key vault, that the ingress shows. @default - the ingress controller's own */
-  readonly certificate?: string;
   /** The site's agent. Applications that run wait until it is ready: at the active site, until it has the right to write. @default - none */
   readonly agent?: AgentArgs;
   /** The agent stays as it is. @default - false */
   readonly agentFrozen?: boolean;
   /** What else the applications wait for; it may be made later than this. @default - [] */
   readonly applicationsAfter?: pulumi.Resource[] | Promise<pulumi.Resource[]>;
-}
-
-export interface DatabaseBinding {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly user: string;
-  readonly password: pulumi.Input<string>;
 }
 
 /** The platform on one site's cluster: all of it on both sites, running on the active one. */

@@ -1,7 +1,16 @@
 /** What runs in an application's pod. */
 import * as pulumi from '@pulumi/pulumi';
-import type { ApplicationArgs } from './application';
+import type { App } from '../../config/fields';
 import { clientKey } from './keys';
+import type { Platform } from './platform';
+
+export interface PodArgs extends Platform {
+  readonly app: App;
+  /** Its public host. */
+  readonly host: string;
+  /** Secret in the namespace that holds what it is bound with. */
+  readonly bindingName: string;
+}
 
 const value = (name: string, text: string) => ({ name, value: text });
 const secret = (name: string, bindingName: string, key: string) => ({
@@ -10,7 +19,7 @@ const secret = (name: string, bindingName: string, key: string) => ({
 });
 
 /** Everything an instance needs to know. The epoch is among it: a change of role is a new set of pods. */
-function environment({ app, host, hosts, database, realm, bindingName, ...args }: ApplicationArgs) {
+function environment({ app, host, hosts, database, realm, bindingName, ...args }: PodArgs) {
   return [
     value('APP', app),
     value('PORT', '8080'),
@@ -42,7 +51,7 @@ const probe = (path: string, periodSeconds: number, failureThreshold: number) =>
 });
 
 /** @returns the pod's specification: one container, no rights, known limits. */
-export const podSpec = (args: ApplicationArgs) => ({
+export const podSpec = (args: PodArgs) => ({
   automountServiceAccountToken: false,
   enableServiceLinks: false,
   terminationGracePeriodSeconds: 10,
