@@ -12,7 +12,6 @@ import {
   parseLife,
   parseMoment,
   verdictOf,
-  type Check,
   type DrillPlan,
   type Evidence,
   type ProductionReading,
