@@ -2,7 +2,7 @@
 import { StandbyError } from './errors';
 import { branches, choices, type Branch, type BranchOption, type Instant } from './model';
 import { fresh, whyUnknown } from './readings';
-import { complete, fenceable, standsPrepared, type Situation } from './situation';
+import { accepts, complete, fenceable, standsPrepared, type Situation } from './situation';
 
 /**
  * Seconds until the outside is served, as measured on the sandbox: `planned` from the fence on, the others from the command on. A
@@ -20,12 +20,22 @@ const nothing = (lossWhy: string): Verdict => ({ lossSeconds: 0, lossWhy });
 const silent = (situation: Situation, server: string): string =>
   `${server} ${whyUnknown(situation.observation.servers[server], situation.now)}`;
 
+/** Another server than the one in use takes writes: a branch that does not work on it would leave it open. */
+function openElsewhere({ observation, servers, current, now }: Situation): string | undefined {
+  const other = servers.find(
+    ({ name }) => name !== current.plan.name && accepts(fresh(observation.servers[name], now)),
+  );
+  return other && `${other.name} was promoted behind the switch, and takes writes`;
+}
+
 function share(situation: Situation): Verdict {
   const { current, to, observation, now } = situation;
   const { name, site } = current.plan;
   if (to === 'prod' && site === 'intg') return impossible(`PROD never works on a server at INTG, and ${name} is there`);
   if (!current.reading) return impossible(silent(situation, name));
   if (current.reading.role !== 'primary') return impossible(`${name} says that it is a replica`);
+  const other = openElsewhere(situation);
+  if (other) return impossible(other);
   if (!fresh(observation.sites[site].identity, now)) {
     return impossible(`the identity provider at ${site} ${whyUnknown(observation.sites[site].identity, now)}`);
   }
@@ -72,6 +82,8 @@ function restore(situation: Situation): Verdict {
   const { current, planned, to, observation, now } = situation;
   const { name, site, recovery } = current.plan;
   if (planned) return impossible('a planned change of role loses nothing, a restore does');
+  const other = openElsewhere(situation);
+  if (other) return impossible(other);
   if (site === to) return impossible(`${name} is at ${to} itself: a copy in the same region does not outlive it`);
   if (recovery?.method === 'replica')
     return impossible(`${name} was made as a replica, which has no geo-redundant backup`);

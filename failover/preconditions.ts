@@ -1,8 +1,8 @@
 /** What must hold before there is a plan at all. Each refusal says what was seen and what to do. Pure. */
 import { StandbyError, type Exit } from './errors';
-import { known, type BranchOption, type ServerReading } from './model';
+import { known, type BranchOption } from './model';
 import { fresh, need, staleAfterSeconds } from './readings';
-import { fenceable, type Situation } from './situation';
+import { accepts, fenceable, type Situation } from './situation';
 
 const refuse = (code: string, message: string, exit: Exit = 'refused'): never => {
   throw new StandbyError(code, message, { exit });
@@ -42,9 +42,6 @@ function checkWish({ observation, now, wish, values, servers, current }: Situati
     );
   }
 }
-
-const accepts = (server: ServerReading | undefined): boolean =>
-  server?.role === 'primary' && server.writable && server.token?.open === true;
 
 /** Two servers that take writes: nothing that the engine could do is safe. */
 function checkPrimaries({ observation, now }: Situation): void {

@@ -3,7 +3,10 @@ import type { Branch, Facts, Kind, PlannedStep, StepId } from './model';
 import type { Switches } from './switches';
 import type { Situation } from './situation';
 
-/** Groups of steps that go side by side; each group begins when the one before it has ended. */
+/**
+ * Groups of steps that go side by side; each group begins when the one before it has ended. Taken back is the last one first: the
+ * lease is returned before anything that needs it.
+ */
 export interface Row {
   readonly order: readonly (readonly StepId[])[];
   /** Reads only, begins at once, must have ended before the names move. */
@@ -37,7 +40,7 @@ export const rows: Readonly<Record<Exclude<Kind, 'drill'>, Readonly<Partial<Reco
     '1a': { aside: 'lookup-names', order: [...take, ['open-database'], ['bind'], ...names] },
     '1b': {
       aside: 'lookup-names',
-      order: [...fences, ['take-lease', 'restore'], ['record-recovery-point'], ['open-database'], ['bind'], ...names],
+      order: [...fences, ['restore', 'take-lease'], ['record-recovery-point'], ['open-database'], ['bind'], ...names],
     },
     '1c': { aside: 'lookup-names', order: [...take, ...promote, ['bind'], ...names] },
   },

@@ -68,6 +68,10 @@ export function situationOf(observation: Observation, wish: Wish, now: Instant, 
   };
 }
 
+/** Applications of the epoch that a server has admitted can write to it. */
+export const accepts = (server: ServerReading | undefined): boolean =>
+  server?.role === 'primary' && server.writable && server.token?.open === true;
+
 /** The current server takes statements and is a primary, so it can be fenced, and the fence can be proved. */
 export const fenceable = ({ current }: Situation): boolean => current.reading?.role === 'primary';
 

@@ -183,6 +183,10 @@ export const steps: StepTable = {
       await streams(context, serverOf(context));
       return facts;
     },
+    // A server that was made is not removed: it follows, and nobody works on it. What was half made is finished.
+    undo: async (context) => {
+      if (context.stateOf('reprotect').facts === undefined) await up(context);
+    },
   },
   'export-diverged': {
     run: (context) =>

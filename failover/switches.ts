@@ -69,7 +69,7 @@ export function switchesOf(situation: Situation, branch: Branch): Switches {
     unprepared: { ...ready, unreachable: 'none' },
     unmade:
       branch === '1b' && given
-        ? { ...before, epoch, recoveries: [...before.recoveries, { ...given, abandoned }] }
+        ? { ...before, epoch, unreachable: 'none', recoveries: [...before.recoveries, { ...given, abandoned }] }
         : before,
   } as const satisfies Omit<Switches, 'server'>;
   const server = rules.productionServers(after).find(({ database }) => database);

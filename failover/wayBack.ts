@@ -33,8 +33,7 @@ export async function returnEpoch({ plan, ports, call, stateOf }: Context): Prom
   const lease = await ports.leases.read(call);
   if (lease.mode === 'off') return plan.before.epoch;
   if (lease.holder === plan.from && !lease.released && lease.epoch !== undefined) return lease.epoch;
-  throw new StandbyError('LeaseNotHeld', `${plan.from} does not have the lease: say standby abort again`, {
-    retryable: true,
+  throw new StandbyError('LeaseNotHeld', `${plan.from} does not have the lease back: say standby abort again`, {
     exit: 'resumable',
   });
 }

@@ -27,7 +27,13 @@ export class VirtualClock implements Clock {
 
   sleep(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const sleeper = { at: this.time + ms, wake: resolve };
+      const sleeper = {
+        at: this.time + ms,
+        wake: () => {
+          signal.removeEventListener('abort', stop);
+          resolve();
+        },
+      };
       const stop = () => {
         this.sleepers = this.sleepers.filter((one) => one !== sleeper);
         reject(signal.reason as Error);
