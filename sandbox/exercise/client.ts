@@ -72,8 +72,13 @@ export class OutsideClient {
     return response.json();
   }
 
-  async request(url: string, init: Parameters<typeof fetch>[1] = {}): Promise<Response> {
-    return fetch(url, { redirect: 'manual', ...init, dispatcher: this.agent, signal: AbortSignal.timeout(timeoutMs) });
+  /** @param patienceMs how long a user waits; whoever prepares something has more patience. */
+  async request(
+    url: string,
+    init: Parameters<typeof fetch>[1] = {},
+    patienceMs: number = timeoutMs,
+  ): Promise<Response> {
+    return fetch(url, { redirect: 'manual', ...init, dispatcher: this.agent, signal: AbortSignal.timeout(patienceMs) });
   }
 
   private observe(target: string, observation: Observation): void {

@@ -92,6 +92,9 @@ export async function backUp(resourceGroup: string, server: string, name: string
   await client.backupsAutomaticAndOnDemand.beginCreateAndWait(resourceGroup, server, name, { updateIntervalInMs: 200 });
 }
 
+/** For what comes before anything is measured. */
+const patienceMs = 30_000;
+
 /** Creates the user through the IDP's own administration interface, from outside. */
 export async function createUser(
   client: OutsideClient,
@@ -101,30 +104,38 @@ export async function createUser(
   user: User,
 ): Promise<void> {
   const idp = `https://idp.${zone}`;
-  const answer = await client.request(`${idp}/realms/master/protocol/openid-connect/token`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'password',
-      client_id: 'admin-cli',
-      username: admin.name,
-      password: admin.password,
-    }).toString(),
-  });
+  const answer = await client.request(
+    `${idp}/realms/master/protocol/openid-connect/token`,
+    {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'password',
+        client_id: 'admin-cli',
+        username: admin.name,
+        password: admin.password,
+      }).toString(),
+    },
+    patienceMs,
+  );
   if (!answer.ok) throw new Error(`the IDP refuses its administrator: status ${answer.status}`);
   const { access_token: token } = (await answer.json()) as { access_token: string };
-  const created = await client.request(`${idp}/admin/realms/${realm}/users`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      username: user.name,
-      email: `${user.name}@${zone}`,
-      emailVerified: true,
-      firstName: 'Exercise',
-      lastName: 'User',
-      enabled: true,
-      credentials: [{ type: 'password', value: user.password, temporary: false }],
-    }),
-  });
+  const created = await client.request(
+    `${idp}/admin/realms/${realm}/users`,
+    {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        username: user.name,
+        email: `${user.name}@${zone}`,
+        emailVerified: true,
+        firstName: 'Exercise',
+        lastName: 'User',
+        enabled: true,
+        credentials: [{ type: 'password', value: user.password, temporary: false }],
+      }),
+    },
+    patienceMs,
+  );
   if (created.status !== 201) throw new Error(`the IDP does not create the user: status ${created.status}`);
 }
