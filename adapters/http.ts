@@ -1,6 +1,7 @@
 /** One HTTPS exchange within a stated time, with somebody who may be silent. Redirects are not followed. */
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { within } from '../failover/within';
 
 export interface Question {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -31,7 +32,7 @@ const largestBody = 16 * 1024 * 1024;
 export async function exchange(url: string | URL, question: Question): Promise<Answer> {
   const { signal, withinMs } = question;
   signal.throwIfAborted();
-  const limit = AbortSignal.timeout(Math.ceil(withinMs));
+  const limit = within(Math.ceil(withinMs));
   const began = performance.now();
   try {
     const answer = await send(new URL(url), question, AbortSignal.any([signal, limit]));

@@ -12,6 +12,7 @@ import { leapsOfTime, ownTime } from './clock';
 import { messageOf, type Log } from './log';
 import type { Settings } from './settings';
 import type { SiteControl } from './site';
+import { within } from '../failover/within';
 
 export interface Parts {
   readonly store: StoredLease;
@@ -213,7 +214,7 @@ export class Agent {
   }
 
   private patience(): AbortSignal {
-    return AbortSignal.any([this.ending.signal, AbortSignal.timeout(times.answerMs)]);
+    return within(times.answerMs, this.ending.signal);
   }
 
   private async renew(epoch: number): Promise<boolean> {

@@ -2,6 +2,7 @@
 import * as fs from 'node:fs';
 import * as https from 'node:https';
 import type { KubernetesSettings } from './settings';
+import { within } from '../failover/within';
 
 const answerMs = 1_500;
 /** A kubelet renews the token long before it ends. */
@@ -55,7 +56,7 @@ export class Kubernetes {
   ): Promise<{ readonly status: number; readonly text: string }> {
     const text = body === undefined ? '' : JSON.stringify(body);
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-    const patience = AbortSignal.timeout(answerMs);
+    const patience = within(answerMs);
     return new Promise((resolve, reject) => {
       const request = https.request({
         ...{ host: this.settings.host, port: this.settings.port, method, path, agent: this.connections },

@@ -13,6 +13,7 @@ import { Automatic } from './automatic';
 import { interruptible } from './interrupt';
 import { print, printJson } from './output';
 import { progressTo } from './render/progress';
+import { within } from '../failover/within';
 
 export interface WatchOptions {
   readonly interval: number;
@@ -156,7 +157,7 @@ class Watcher {
 
   /** What the site's own agent says, asked through its ingress: an agent that answers is not on a lost cluster. */
   private async agent(site: Watched['active']): Promise<Reading<AgentReading>> {
-    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(agentMs)]);
+    const signal = within(agentMs, this.signal);
     try {
       const value = await this.world.ports.leases.agent(site, { signal, progress: () => undefined });
       return { at: Date.now(), value };

@@ -8,6 +8,7 @@ import type { AdapterContext } from '../context';
 import { runFolder } from '../journal/local';
 import { redactor } from '../redact';
 import { postmortem, type Report, type Timing } from './postmortem';
+import { within } from '../../failover/within';
 
 const webhookMs = 5_000;
 
@@ -36,6 +37,7 @@ function reportOf(plan: Plan, facts: Facts, entries: readonly JournalEntry[]): R
   const state = entries.length > 0 ? fold(entries) : undefined;
   const steps = timings(plan, entries);
   const startedAt = state?.startedAt ?? plan.createdAt;
+  const fence = steps.find(({ step }) => step.startsWith('fence-'));
   const outside = steps.find(({ step }) => step === 'verify-outside');
   const { kind, from, to, branch, epoch, why, options, warnings, lossSeconds, targetSeconds, wish, id } = plan;
   return {
@@ -48,6 +50,7 @@ function reportOf(plan: Plan, facts: Facts, entries: readonly JournalEntry[]): R
     expected: { lossSeconds, seconds: targetSeconds },
     measured: {
       secondsUntilOutsideServed: outside ? (outside.beganAt - startedAt) / 1000 + outside.seconds : 'unknown',
+      secondsNotServed: fence && outside ? (outside.beganAt - fence.beganAt) / 1000 + outside.seconds : 'unknown',
       lossSeconds: lossOf(facts),
     },
     ...{ steps, facts },
@@ -90,7 +93,7 @@ async function tell(url: string, body: string, { signal, progress }: Call): Prom
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(webhookMs)]),
+      signal: within(webhookMs, signal),
     });
     progress(answer.ok ? `announced to ${where}` : `${where} did not take the announcement (HTTP ${answer.status})`);
   } catch (cause) {

@@ -31,6 +31,8 @@ export interface Report {
   /** From the beginning of the command; when the outage began, the engine does not know. */
   readonly measured: {
     readonly secondsUntilOutsideServed: number | 'unknown';
+    /** From the fence until the outside was served. */
+    readonly secondsNotServed: number | 'unknown';
     readonly lossSeconds: number | 'unknown';
   };
   readonly steps: readonly Timing[];
@@ -63,7 +65,7 @@ export function postmortem(report: Report): string {
 | Epoch | ${epoch} |
 | Command began, report written | ${time(startedAt)}, ${time(reportedAt)} |
 | Outage began | *fill in: when did users notice?* |
-| Outside served again | ${seconds(measured.secondsUntilOutsideServed)} after the command began (expected ${seconds(expected.seconds)}) |
+| Outside served again | ${seconds(measured.secondsUntilOutsideServed)} after the command began, ${seconds(measured.secondsNotServed)} after the fence (expected ${seconds(expected.seconds)} after ${kind === 'failover' ? 'the command' : 'the fence'}) |
 | Loss that the plan stated | ${loss(expected.lossSeconds)} |
 | Loss at the recovery point | ${loss(measured.lossSeconds)} |
 | Taken up again after an interruption | ${report.resumed} times |

@@ -6,6 +6,7 @@ import type { AdapterContext } from '../context';
 import { exchange, passing, waitAsked, type Answer } from '../http';
 import { Passing, trying } from '../patience';
 import { credentialOf } from '../store/client';
+import { within } from '../../failover/within';
 
 type Environment = AdapterContext['environment'];
 
@@ -82,7 +83,7 @@ export class Cloud {
   private async headers(signal: AbortSignal, withinMs: number): Promise<Record<string, string>> {
     const scope = `${await this.where(signal, withinMs)}/.default`;
     const token = await this.credential.getToken(scope, {
-      abortSignal: AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(withinMs))]),
+      abortSignal: within(Math.ceil(withinMs), signal),
     });
     return { authorization: `Bearer ${token?.token ?? ''}`, 'content-type': 'application/json' };
   }

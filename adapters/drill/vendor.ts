@@ -8,6 +8,7 @@ import type { AdapterContext } from '../context';
 import { exchange } from '../http';
 import { accessOf, type Access } from '../kubernetes/kubeconfig';
 import { serverPlace } from '../places';
+import { within } from '../../failover/within';
 
 const groupVersion = '2021-04-01';
 const pollMs = 1_000;
@@ -28,7 +29,7 @@ export async function firewallOf(context: AdapterContext, server: string, signal
 
 /** Removes the drill's namespace and resource group, if they are there, with all that is in them. Idempotent. */
 export async function sweep(context: AdapterContext, call: Call): Promise<void> {
-  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(sweepMs)]);
+  const signal = within(sweepMs, call.signal);
   const { company } = context.configuration();
   await Promise.all([
     removeNamespace(context, drillNamespace(company), { ...call, signal }),

@@ -1,6 +1,7 @@
 /** A look at one thing, which ends in time, whatever is looked at. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Reading } from '../../failover/model';
+import { within } from '../../failover/within';
 
 /** @param look - is told by its signal when its time is over; whether it listens does not matter. */
 export async function reading<T>(
@@ -13,7 +14,7 @@ export async function reading<T>(
   const late = delay(withinMs, undefined, { signal: AbortSignal.any([signal, done.signal]) }).then(() => {
     throw new Error(`no answer within ${withinMs / 1000} s`);
   });
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(withinMs)]);
+  const limit = within(withinMs, signal);
   const looking = look(limit);
   looking.catch(() => undefined); // It may fail when nobody listens any more.
   try {

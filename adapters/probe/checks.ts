@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StandbyError } from '../../failover/errors';
 import type { Facts, Json } from '../../failover/model';
 import type { Call } from '../../failover/ports';
+import { within } from '../../failover/within';
 
 export interface Check {
   /** Names the check's finding among the facts. */
@@ -22,7 +23,7 @@ interface Outcome {
 /** @throws StandbyError VerificationFailed, with every check that was not good when the time was over. */
 export async function untilGood(checks: readonly Check[], limitMs: number, { signal, progress }: Call): Promise<Facts> {
   const began = performance.now();
-  const over = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+  const over = within(limitMs, signal);
   const outcomes = await Promise.all(checks.map((check) => one(check, AbortSignal.any([over]), progress)));
   if (signal.aborted) throw signal.reason;
   const bad = outcomes.flatMap(({ name, fault }) => (fault === undefined ? [] : [`${name}: ${fault}`]));

@@ -10,6 +10,7 @@ import { untilGood, type Check } from './checks';
 import { checkLogin, type Provider, type Reach } from './login';
 import { addressesFrom, resolversOf } from './names';
 import { askPage, faultOf, publicHosts, type PublicHost, type Speaker } from './pages';
+import { within } from '../../failover/within';
 
 const insideMs = 90_000;
 const outsideMs = 120_000;
@@ -75,7 +76,7 @@ const expected = ({ configuration }: AdapterContext, site: Site, epoch: number):
 /** Every application is ready, all its instances, in the release and the epoch. */
 async function checkRelease(context: AdapterContext, site: Site, epoch: number, signal: AbortSignal) {
   const { release } = context.configuration();
-  const reading = await readCluster(context, site, AbortSignal.any([signal, AbortSignal.timeout(2 * answerMs)]));
+  const reading = await readCluster(context, site, within(2 * answerMs, signal));
   for (const app of apps) {
     const found = reading.apps.find((one) => one.app === app);
     if (!found) throw new Error(`there is no ${app}`);

@@ -7,6 +7,7 @@ import { redactor } from '../redact';
 import { projectFolder, pulumi, type Environment, type Stack } from './command';
 import { firstLine } from './fault';
 import { serialOf, stateReader, type Deployment } from './state';
+import { within } from '../../failover/within';
 
 export const stacks = ['prod', 'intg', 'failover'] as const;
 const limitMs = 4_000;
@@ -33,7 +34,7 @@ async function byPulumi(environment: Environment, stack: Stack, signal: AbortSig
 
 /** Within 4 s, whatever does not answer. A running update is seen where the state's locks can be listed. */
 export async function readStacks(environment: Environment, signal?: AbortSignal): Promise<Observation['stacks']> {
-  const limit = AbortSignal.any([AbortSignal.timeout(limitMs), ...(signal ? [signal] : [])]);
+  const limit = within(limitMs, ...(signal ? [signal] : []));
   const clean = redactor({ environment });
   const reader = stateReader(environment, projectName(environment), limitMs);
   const one = async (stack: Stack): Promise<Reading<StackReading>> => {

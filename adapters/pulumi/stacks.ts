@@ -13,6 +13,7 @@ import { pulumiFailed } from './fault';
 import { projectName, stacks } from './readings';
 import { stateReader } from './state';
 import { adopt, freeLock, holdersIn, isLocked, madeBefore } from './takeover';
+import { within } from '../../failover/within';
 
 const policyFolder = path.join(repository, 'policies');
 const stateLimitMs = 4_000;
@@ -90,7 +91,7 @@ class PulumiStacks implements Stacks {
   async unlock(call: Call): Promise<void> {
     const { environment } = this.context;
     const reader = await stateReader(environment, projectName(environment), stateLimitMs);
-    const signal = AbortSignal.any([call.signal, AbortSignal.timeout(stateLimitMs)]);
+    const signal = within(stateLimitMs, call.signal);
     // Where locks can't be listed, the next update meets them and does the same.
     const holders = await reader?.locks('failover', signal);
     await freeLock(environment, 'failover', holders ?? [], this.isGone, call);

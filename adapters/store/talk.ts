@@ -5,6 +5,7 @@
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
 import * as https from 'node:https';
 import { StandbyError } from '../../failover/errors';
+import { within } from '../../failover/within';
 
 export interface Peer {
   /** Name that the ingress of its site answers to for its agents, and the ingress' address. */
@@ -83,7 +84,7 @@ function send(
         'content-length': Buffer.byteLength(text),
         [proofHeader]: proof,
       },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]),
+      signal: within(withinMs, signal),
     });
     request.on('error', reject).on('response', (response) => {
       const parts: Buffer[] = [];

@@ -6,6 +6,7 @@ import * as net from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { hostNames, sites, type Hosts, type Site } from '../../config/fields';
 import type { Outcome, Probe, Round, Target } from '../../failover/watch';
+import { within } from '../../failover/within';
 
 export interface Places {
   readonly hosts: Hosts;
@@ -45,7 +46,7 @@ export class Prober {
   async round(signal: AbortSignal): Promise<Round> {
     const at = Date.now();
     const { hosts, resolvers, database } = this.places;
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(probeMs)]);
+    const limit = within(probeMs, signal);
     setMaxListeners(0, limit);
     const turn = this.turn++;
     const told = new Map<string, boolean>();

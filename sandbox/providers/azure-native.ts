@@ -18,6 +18,7 @@ import {
   type Properties,
   type Provider,
 } from './plugin';
+import { within } from '../within';
 
 /** In the inputs of a resource that got a name which can't collide: its successor may be made before it goes. */
 const createBeforeDelete = '__createBeforeDelete';
@@ -152,7 +153,7 @@ class AzureProvider implements Provider {
   create: Provider['create'] = async ({ type, inputs, signal, timeoutMs }) => {
     const row = rowOf(type);
     const path = this.pathOf(row.path, inputs);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs)]);
+    const limit = within(timeoutMs ?? defaultTimeoutMs, signal);
     if (!row.always && (await this.find(row, path, limit))) {
       throw new Error(
         `cannot create already existing resource '${path}': import it with \`pulumi import ${type} NAME '${path}'\``,
@@ -164,7 +165,7 @@ class AzureProvider implements Provider {
 
   update: Provider['update'] = async ({ type, id, inputs, signal, timeoutMs }) => {
     const row = rowOf(type);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs)]);
+    const limit = within(timeoutMs ?? defaultTimeoutMs, signal);
     const kept = (row.keeps ?? []).filter((name) => inputs[name] === undefined);
     const there = kept.length || row.matches ? await this.find(row, id, limit) : undefined;
     const body = toBody(requestOf(row), {
@@ -229,7 +230,7 @@ class AzureProvider implements Provider {
 
   delete: Provider['delete'] = async ({ type, id, signal, timeoutMs }) => {
     const row = rowOf(type);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs ?? defaultTimeoutMs)]);
+    const limit = within(timeoutMs ?? defaultTimeoutMs, signal);
     if (row.always) return this.reset(row, id, limit);
     const there = row.matches ? await this.find(row, id, limit) : {};
     if (!there) return;

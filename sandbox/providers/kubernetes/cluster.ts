@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { Agent, fetch } from 'undici';
 import { isRecord, text } from '../plugin';
+import { within } from '../../within';
 
 export interface KubeObject {
   readonly apiVersion: string;
@@ -104,7 +105,7 @@ export class Cluster {
     this.connected ??= this.connect();
     const { agent, headers } = await this.connected;
     const query = init.query ? `?${new URLSearchParams(init.query).toString()}` : '';
-    const limit = AbortSignal.timeout(requestTimeoutMs);
+    const limit = within(requestTimeoutMs);
     try {
       const response = await fetch(this.server + path + query, {
         method,
