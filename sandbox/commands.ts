@@ -110,9 +110,10 @@ export function addSandboxCommands(program: Command): void {
     .command('exercise')
     .description('the full run on the sandbox: PROD is taken down, INTG takes over, the business comes home')
     .option('--keep', 'leave the sandbox up')
-    .action(async (options: { keep?: true }) => {
+    .option('--plain-pulumi', 'by changes of configuration and "pulumi up" alone: branches 1a and 1b')
+    .action(async ({ keep = false, plainPulumi = false }: { keep?: boolean; plainPulumi?: boolean }) => {
       const { exercise } = await import('./exercise/exercise');
-      process.exitCode = await exercise({ keep: options.keep ?? false, report: print });
+      process.exitCode = await exercise({ keep, plainPulumi, report: print });
     });
 }
 

@@ -1,7 +1,7 @@
 /**
- * The main job: both sites are built, PROD is really taken down, INTG takes over by a change of configuration, and the
- * business comes home; once with PROD's cluster gone (1a), once with all of PROD gone (1b). Every figure is measured by
- * the outside client.
+ * The main job: both sites are built, PROD is really taken down, INTG takes over, and the business comes home; once with PROD's
+ * cluster gone (1a), once with all of PROD gone and only its backup left (1b), once as planned, once with all of PROD gone and a
+ * replica at INTG (1c). Every figure is measured by the outside client.
  */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -11,30 +11,60 @@ import { down, up as startSandbox, type Report } from '../supervisor';
 import { geoReplicationSeconds, repository, type Site } from '../world';
 import { OutsideClient } from './client';
 import { backUp, createUser, loadData } from './data';
-import { loss, recovery } from './measure';
+import { loss, recovery, refusal } from './measure';
 import * as pulumi from './pulumi';
 import { failoverView, siteView, type SiteView } from './view';
 import { Timeline, until, type StepTime } from './timeline';
+import { byEngine, byPulumi, type Way } from './ways';
 
 const stacks: readonly pulumi.Stack[] = ['prod', 'intg', 'failover'];
 const settleSeconds = 60;
 
-/** Seconds of acknowledged writes that a branch may lose here, and why: 1a works on PROD's database; 1b on the last copy. */
-const statedWindow = { '1a': 0, '1b': geoReplicationSeconds + 3 } as const;
+export type Branch = '1a' | '1b' | 'switchover' | '1c';
 
-interface BranchResult {
-  readonly branch: '1a' | '1b';
+interface Row {
+  readonly branch: Branch;
+  /** What goes silent; nothing for a planned change of role. */
+  readonly outage?: 'prod' | 'prod-cluster';
+  /** Needs a replica at INTG, and what will serve there running already. */
+  readonly protection?: true;
+  /** Seconds of acknowledged writes that it may lose here. */
+  readonly statedWindowSeconds: number;
+  /** Seconds from the command until the outside is served; for a planned one, seconds of refused writes. */
+  readonly targetSeconds: number;
+}
+
+/** 1a works on PROD's database; 1b on the last copy of its backup; 1c on what the replica had received. */
+const rows: readonly Row[] = [
+  { branch: '1a', outage: 'prod-cluster', statedWindowSeconds: 0, targetSeconds: 20 },
+  { branch: '1b', outage: 'prod', statedWindowSeconds: geoReplicationSeconds + 3, targetSeconds: 60 },
+  { branch: 'switchover', protection: true, statedWindowSeconds: 0, targetSeconds: 5 },
+  { branch: '1c', outage: 'prod', protection: true, statedWindowSeconds: 1, targetSeconds: 15 },
+];
+
+interface Measured {
+  /** From the outage, or from the command of a planned change, to the first success of the last target. */
   readonly recoveryTimeSeconds: number;
   readonly recoveryByTarget: Readonly<Record<string, number | undefined>>;
-  readonly dataLossWindowSeconds: number;
-  readonly statedWindowSeconds: number;
+  /** Longest time without an acknowledged write. */
+  readonly refusedWritesSeconds: number;
   readonly rowsLost: number;
-  /** The way home: no row that INTG acknowledged may be lost on it. */
-  readonly failback: { readonly recoveryTimeSeconds: number; readonly rowsLost: number };
   readonly steps: readonly StepTime[];
 }
 
+interface BranchResult extends Measured {
+  readonly branch: Branch;
+  /** From the command to the first success of the last target. */
+  readonly commandSeconds: number;
+  readonly targetSeconds: number;
+  readonly dataLossWindowSeconds: number;
+  readonly statedWindowSeconds: number;
+  /** The way home: no row that INTG acknowledged may be lost on it. */
+  readonly failback: Measured;
+}
+
 interface Result {
+  way: Way['name'];
   branches: BranchResult[];
   previewsClean: boolean;
   setupSeconds: number;
@@ -42,12 +72,20 @@ interface Result {
   failure?: string;
 }
 
+export interface ExerciseOptions {
+  readonly keep: boolean;
+  /** By changes of configuration and `pulumi up` alone: branches 1a and 1b. @default - by the engine */
+  readonly plainPulumi: boolean;
+  readonly report: Report;
+}
+
 /** @returns the exit code: 0 only if every host came back, no row outside the stated window was lost, every preview is clean. */
-export async function exercise({ keep, report }: { keep: boolean; report: Report }): Promise<number> {
+export async function exercise({ keep, plainPulumi, report }: ExerciseOptions): Promise<number> {
   const timeline = new Timeline(report);
-  const result: Result = { branches: [], previewsClean: false, setupSeconds: 0, totalSeconds: 0 };
+  const way = plainPulumi ? byPulumi() : byEngine(report);
+  const result: Result = { way: way.name, branches: [], previewsClean: false, setupSeconds: 0, totalSeconds: 0 };
   try {
-    await new Exercise(timeline, result, report).run();
+    await new Exercise(timeline, result, way, report).run();
   } catch (cause) {
     result.failure = cause instanceof Error ? cause.message : String(cause);
   } finally {
@@ -61,14 +99,13 @@ export async function exercise({ keep, report }: { keep: boolean; report: Report
 
 class Exercise {
   private client!: OutsideClient;
-  private epoch = 1;
-  private recoveries = 0;
   private prod!: SiteView;
   private rows = 0;
 
   constructor(
     private readonly timeline: Timeline,
     private readonly result: Result,
+    private readonly way: Way,
     private readonly report: Report,
   ) {}
 
@@ -76,19 +113,11 @@ class Exercise {
     await this.setUp();
     this.client.start();
     try {
-      await this.steady();
-      await this.branch(
-        '1a',
-        'prod-cluster',
-        () => this.failover1a(),
-        () => this.failback1a(),
+      await this.timeline.step('steady', 'the outside client sees PROD everywhere', () =>
+        this.seen('prod', Date.now()),
       );
-      await this.branch(
-        '1b',
-        'prod',
-        () => this.failover1b(),
-        () => this.failback1b(),
-      );
+      this.result.setupSeconds = this.timeline.seconds;
+      for (const row of rows.filter(({ branch }) => this.way.branches.includes(branch))) await this.branch(row);
     } finally {
       await this.client.stop();
     }
@@ -121,101 +150,82 @@ class Exercise {
     );
   }
 
-  private async steady(): Promise<void> {
-    const { timeline } = this;
-    await timeline.step('steady', 'the outside client sees PROD everywhere', () => this.seen('prod', Date.now()));
-    this.result.setupSeconds = timeline.seconds;
-  }
-
-  private async branch(
-    branch: '1a' | '1b',
-    scope: 'prod' | 'prod-cluster',
-    failover: () => Promise<void>,
-    failback: () => Promise<void>,
-  ): Promise<void> {
-    const { timeline } = this;
-    const first = timeline.steps.length;
+  private async branch(row: Row): Promise<void> {
+    const { timeline, way } = this;
+    const { branch, outage } = row;
+    if (row.protection) {
+      await timeline.step(`${branch}-protect`, `${branch}: a replica at INTG, and its platform prepared`, () =>
+        way.protect(),
+      );
+    }
     const outageAt = Date.now();
-    await timeline.step(`${branch}-outage`, `outage: ${scope} is silent`, async () =>
-      setSilence('prod', scope === 'prod' ? 'site' : 'cluster'),
+    if (outage) {
+      await timeline.step(`${branch}-outage`, `${branch}: ${outage} is silent`, async () =>
+        setSilence('prod', outage === 'prod' ? 'site' : 'cluster'),
+      );
+    }
+    const commandAt = Date.now();
+    const away = await this.move(`${branch}-failover`, `${branch}: ${way.describe(branch)}`, 'intg', outageAt, () =>
+      way.away(branch),
     );
-    await timeline.step(`${branch}-failover`, `${branch}: configuration changed, pulumi up -s failover`, failover);
-    await timeline.step(`${branch}-verify`, 'the outside client sees INTG everywhere', () =>
-      this.seen('intg', outageAt),
-    );
-    const back = recovery(this.client.observations, this.client.targets, outageAt, 'intg');
     const lost = loss(this.client.acknowledged, await this.present(), outageAt);
-    await this.checkData();
+    const command = away.recoveryTimeSeconds - (commandAt - outageAt) / 1000;
     this.report(
-      `${branch}: recoveryTime ${back.seconds?.toFixed(1)} s, dataLossWindow ${lost.windowSeconds.toFixed(1)} s (${lost.rowsLost} rows)`,
+      `${branch}: recoveryTime ${away.recoveryTimeSeconds.toFixed(1)} s (${command.toFixed(1)} s of the command), writes refused ${away.refusedWritesSeconds.toFixed(1)} s, dataLossWindow ${lost.windowSeconds.toFixed(1)} s (${lost.rowsLost} rows)`,
     );
-    if (lost.windowSeconds > statedWindow[branch]) {
+    if (lost.windowSeconds > row.statedWindowSeconds) {
       throw new Error(
-        `branch ${branch} lost ${lost.rowsLost} rows over ${lost.windowSeconds.toFixed(1)} s; stated are at most ${statedWindow[branch]} s`,
+        `branch ${branch} lost ${lost.rowsLost} rows over ${lost.windowSeconds.toFixed(1)} s; stated are at most ${row.statedWindowSeconds} s`,
       );
     }
     await this.checkPreviews(branch);
 
+    if (outage) await timeline.step(`${branch}-return`, 'PROD answers again', async () => setSilence('prod', 'none'));
     const homeAt = Date.now();
-    await timeline.step(`${branch}-return`, 'PROD answers again', async () => setSilence('prod', 'none'));
-    await timeline.step(`${branch}-failback`, `${branch}: failback by configuration, pulumi up -s failover`, failback);
-    await timeline.step(`${branch}-home`, 'the outside client sees PROD everywhere', () => this.seen('prod', homeAt));
-    const home = recovery(this.client.observations, this.client.targets, homeAt, 'prod');
-    const onIntg = this.client.acknowledged.filter((row) => row.site === 'intg' && row.at >= outageAt);
+    const failback = await this.move(
+      `${branch}-failback`,
+      `${branch}: ${way.describe('failback')}`,
+      'prod',
+      homeAt,
+      () => way.home(branch),
+    );
+    const onIntg = this.client.acknowledged.filter((one) => one.site === 'intg' && one.at >= outageAt);
     const homeLoss = loss(onIntg, await this.present(), Infinity);
-    await this.checkData();
     if (homeLoss.rowsLost)
       throw new Error(`failback of ${branch} lost ${homeLoss.rowsLost} rows that INTG had acknowledged; allowed: 0`);
-    this.report(`${branch}: home again, ${onIntg.length} rows written on INTG, none of them lost`);
+    this.report(
+      `${branch}: home again, writes refused ${failback.refusedWritesSeconds.toFixed(1)} s, ${onIntg.length} rows written on INTG, none of them lost`,
+    );
     await this.checkPreviews(`${branch}-failback`);
     this.result.branches.push({
-      branch,
+      ...{ branch, ...away, commandSeconds: command, targetSeconds: row.targetSeconds, rowsLost: lost.rowsLost },
+      ...{ dataLossWindowSeconds: lost.windowSeconds, statedWindowSeconds: row.statedWindowSeconds, failback },
+    });
+  }
+
+  /** Moves the business to a site, and measures it from `since` until the client sees that site everywhere. */
+  private async move(
+    id: string,
+    what: string,
+    to: Site,
+    since: number,
+    act: () => Promise<readonly StepTime[]>,
+  ): Promise<Measured> {
+    const { timeline, client } = this;
+    const first = timeline.steps.length;
+    const inside = await timeline.step(id, what, act);
+    await timeline.step(`${id}-seen`, `the outside client sees ${to.toUpperCase()} everywhere`, () =>
+      this.seen(to, since),
+    );
+    const back = recovery(client.observations, client.targets, since, to);
+    await this.checkData();
+    return {
       recoveryTimeSeconds: back.seconds ?? NaN,
       recoveryByTarget: back.byTarget,
-      dataLossWindowSeconds: lost.windowSeconds,
-      statedWindowSeconds: statedWindow[branch],
-      rowsLost: lost.rowsLost,
-      failback: { recoveryTimeSeconds: home.seconds ?? NaN, rowsLost: homeLoss.rowsLost },
-      steps: timeline.steps.slice(first),
-    });
-  }
-
-  private async failover1a(): Promise<void> {
-    await this.change({ activeSite: 'intg', unreachable: 'prod-cluster', epoch: ++this.epoch });
-  }
-
-  private async failback1a(): Promise<void> {
-    await this.change({ activeSite: 'prod', unreachable: 'none', epoch: ++this.epoch });
-  }
-
-  private async failover1b(): Promise<void> {
-    await this.change({
-      activeSite: 'intg',
-      database: 'restored',
-      identity: 'restored',
-      unreachable: 'prod',
-      epoch: ++this.epoch,
-      ...this.recoveryAt('intg', 'geoRestore', this.prod.database.server),
-    });
-  }
-
-  /** Home from 1b: a replica of INTG's database is built in PROD while INTG serves, then promoted when INTG has stopped. */
-  private async failback1b(): Promise<void> {
-    const restored = failoverView(await pulumi.outputs('failover')).databaseServer;
-    await this.change({ unreachable: 'none', ...this.recoveryAt('prod', 'replica', restored) });
-    const promoted = { [`recoveries[${this.recoveries - 1}].promoted`]: 'true' };
-    await this.change({ activeSite: 'prod', database: 'prod', identity: 'prod', epoch: ++this.epoch, ...promoted });
-  }
-
-  private recoveryAt(site: Site, method: 'geoRestore' | 'replica', from: string): Record<string, string | number> {
-    const at = `recoveries[${this.recoveries}]`;
-    this.recoveries += 1;
-    return { [`${at}.epoch`]: this.epoch, [`${at}.site`]: site, [`${at}.method`]: method, [`${at}.from`]: from };
-  }
-
-  private async change(values: Readonly<Record<string, string | number>>): Promise<void> {
-    await pulumi.configure('failover', values);
-    await pulumi.up('failover');
+      refusedWritesSeconds: refusal(client.observations.get('write') ?? [], since),
+      rowsLost: 0,
+      steps: [...timeline.steps.slice(first), ...inside.map((one) => ({ ...one, id: `${id}/${one.id}` }))],
+    };
   }
 
   /** Every target answers from the site, by what the client saw since `since`. */
@@ -244,6 +254,7 @@ class Exercise {
   }
 
   private async checkPreviews(after: string): Promise<void> {
+    if (this.way.checksPreviews) return;
     await this.timeline.step(`${after}-previews`, `preview of ${stacks.join(', ')}: no change`, async () => {
       const changes = await Promise.all(stacks.map((stack) => pulumi.previewChange(stack)));
       const dirty = changes.find((change) => change !== undefined);
@@ -258,12 +269,17 @@ function write(result: Result): void {
   fs.writeFileSync(path.join(folder, 'exercise.json'), JSON.stringify(result, undefined, 2) + '\n');
 }
 
+const seconds = (value: number) => `${value.toFixed(1)} s`.padStart(8);
+
 function summarize(result: Result, report: Report): void {
   report('');
-  for (const branch of result.branches) {
+  if (result.branches.length > 0) {
+    report('branch       recovery  command   target  refused     loss  rows lost   home: refused  lost');
+  }
+  for (const one of result.branches) {
     report(
-      `branch ${branch.branch}: recoveryTime ${branch.recoveryTimeSeconds.toFixed(1)} s, dataLossWindow ${branch.dataLossWindowSeconds.toFixed(1)} s, ` +
-        `rows lost ${branch.rowsLost} (stated: at most ${branch.statedWindowSeconds} s); failback lost ${branch.failback.rowsLost}`,
+      `${one.branch.padEnd(12)}${seconds(one.recoveryTimeSeconds)} ${seconds(one.commandSeconds)} ${seconds(one.targetSeconds)} ${seconds(one.refusedWritesSeconds)} ` +
+        `${seconds(one.dataLossWindowSeconds)} ${String(one.rowsLost).padStart(10)} ${seconds(one.failback.refusedWritesSeconds).padStart(15)} ${String(one.failback.rowsLost).padStart(5)}`,
     );
   }
   report(

@@ -51,3 +51,11 @@ export function loss(acknowledged: readonly AcknowledgedRow[], present: Readonly
   if (!oldest) return { rowsLost: 0, windowSeconds: 0 };
   return { rowsLost: lost.length, windowSeconds: (outageAt - oldest.at) / 1000 };
 }
+
+/** @returns the longest time without a success since `since`, seconds; to the last observation when none came after. */
+export function refusal(observations: readonly Observation[], since: number): number {
+  const seen = observations.filter((one) => one.at >= since);
+  const ends = [since, ...seen.filter((one) => one.ok).map((one) => one.at), seen.at(-1)?.at ?? since];
+  const gaps = ends.slice(1).map((at, index) => at - (ends[index] ?? at));
+  return Math.max(0, ...gaps) / 1000;
+}

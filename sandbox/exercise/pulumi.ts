@@ -1,6 +1,8 @@
 /** Plain Pulumi, as a person would type it: the command line, the project folder of the sandbox, its environment. */
 import { execFile } from 'node:child_process';
+import * as fs from 'node:fs';
 import { promisify } from 'node:util';
+import { parse } from 'yaml';
 import { readEnvironment } from '../environment';
 import { SandboxError } from '../error';
 import { folders, repository } from '../world';
@@ -74,6 +76,13 @@ export const configure = (stack: Stack, values: Readonly<Record<string, string |
     ['config', 'set-all'],
     ['--path', ...Object.entries(values).flatMap(([key, value]) => ['--plaintext', `standby:${key}=${value}`])],
   );
+
+/** @returns the entries of `recoveries` in the failover stack's configuration. */
+export function recoveries(): readonly unknown[] {
+  const text = fs.readFileSync(path.join(folders.project, 'Pulumi.failover.yaml'), 'utf8');
+  const { config } = parse(text) as { config: Readonly<Record<string, unknown>> };
+  return (config['standby:recoveries'] ?? []) as readonly unknown[];
+}
 
 /** @returns undefined when a preview shows no change, else what it shows. */
 export async function previewChange(stack: Stack): Promise<string | undefined> {

@@ -33,7 +33,7 @@ async function command(file: string, args: readonly string[], env: Readonly<Reco
 }
 
 describe('the exercise on the embedded sandbox', function () {
-  this.timeout('14m');
+  this.timeout('25m');
   const world = { STANDBY_WORLD: process.env['STANDBY_WORLD'] ?? '77' };
   let people: Record<string, string>;
 
@@ -77,6 +77,7 @@ describe('the exercise on the embedded sandbox', function () {
       branches: {
         branch: string;
         recoveryTimeSeconds: number;
+        refusedWritesSeconds: number;
         dataLossWindowSeconds: number;
         rowsLost: number;
         steps: unknown[];
@@ -84,12 +85,16 @@ describe('the exercise on the embedded sandbox', function () {
       previewsClean: boolean;
     };
     expect(result.previewsClean).to.equal(true);
-    expect(result.branches.map(({ branch }) => branch)).to.deep.equal(['1a', '1b']);
+    expect(result.branches.map(({ branch }) => branch)).to.deep.equal(['1a', '1b', 'switchover', '1c']);
     for (const branch of result.branches) {
       expect(branch.recoveryTimeSeconds).to.be.greaterThan(0);
+      expect(branch.refusedWritesSeconds)
+        .to.be.greaterThan(0)
+        .and.at.most(branch.recoveryTimeSeconds + 1);
       expect(branch.steps).to.have.length.greaterThan(5);
     }
-    expect(result.branches[0]).to.include({ rowsLost: 0, dataLossWindowSeconds: 0 });
+    for (const lossless of [result.branches[0], result.branches[2]])
+      expect(lossless).to.include({ rowsLost: 0, dataLossWindowSeconds: 0 });
   });
 
   it('takes at most 6 GiB for everything', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { loss, recovery } from '../../sandbox/exercise/measure';
+import { loss, recovery, refusal } from '../../sandbox/exercise/measure';
 
 const row = (seq: number, at: number, site = 'prod') => ({ seq, at, site });
 
@@ -34,6 +34,20 @@ describe('what the outside client measured', () => {
       const measured = recovery(observations, ['api', 'login'], outageAt, 'intg');
       expect(measured.seconds).to.equal(undefined);
       expect(measured.byTarget).to.deep.equal({ api: 2, login: undefined });
+    });
+  });
+
+  describe('refusal', () => {
+    const ok = (at: number) => ({ at, ok: true });
+    const no = (at: number) => ({ at, ok: false });
+
+    it('is the longest time without a success', () => {
+      expect(refusal([ok(9_900), ok(10_100), no(10_200), no(11_000), ok(12_100), ok(12_200)], outageAt)).to.equal(2);
+    });
+
+    it('begins with the first moment that is asked about, and goes on while nothing came back', () => {
+      expect(refusal([ok(9_000), no(10_500), ok(13_000)], outageAt)).to.equal(3);
+      expect(refusal([ok(10_100), no(11_000), no(15_100)], outageAt)).to.equal(5);
     });
   });
 
