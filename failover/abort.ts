@@ -7,8 +7,6 @@ import { steps as everyStep, type StepTable } from './steps';
 
 export interface AbortOptions extends SessionOptions {
   readonly who: string;
-  /** A person's word that the site that the run began at is gone: what can't be taken back there is left. */
-  readonly lost?: string;
   /** A person ends the run where it stands, and puts right what is left. Nothing is touched. */
   readonly abandon?: string;
   /** @default - the real ones */
@@ -26,7 +24,11 @@ export async function abort(entries: readonly JournalEntry[], ports: Ports, opti
   try {
     const session = new Session(ports, [...(await ports.journal.read(run))], lock.lost, options);
     checkAbort(session, options);
-    await session.record({ type: 'resume', who: options.who });
+    await session.record({
+      type: 'resume',
+      who: options.who,
+      ...(options.lost === undefined ? {} : { lost: options.lost }),
+    });
     session.emit({ code: 'RunStarted', plan: session.state.plan, resumed: true });
     const failure = options.abandon === undefined ? await takeBack(session, options) : undefined;
     if (failure) {

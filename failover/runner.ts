@@ -94,7 +94,11 @@ async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOpt
   }
   const seen = await ports.observer.observe(options.signal ? AbortSignal.any([lost, options.signal]) : lost);
   checkSuperseded(session.state.plan, seen);
-  await session.record({ type: 'resume', who: options.who });
+  await session.record({
+    type: 'resume',
+    who: options.who,
+    ...(options.lost === undefined ? {} : { lost: options.lost }),
+  });
   session.emit({ code: 'RunStarted', plan: session.state.plan, resumed: true });
   return { session, seen };
 }

@@ -6,6 +6,8 @@ import type { Call, JournalEntry, Ports } from './ports';
 import type { StepContext } from './steps';
 
 export interface SessionOptions {
+  /** A person's word that the site that the run began at is gone, and why: what can only be done there is left. */
+  readonly lost?: string;
   /** The person's word to stop: the act that goes on is cut off. */
   readonly signal?: AbortSignal;
   /** Between 0 and 1. @default - Math.random */
@@ -40,6 +42,8 @@ export class Session {
   /** One line after the other: each seals the one before it. When one can't be written, none is afterwards. */
   record(what: What): Promise<void> {
     this.queue = this.queue.then(async () => {
+      // Whoever has the lock now writes the journal.
+      if (this.lost.aborted) throw lockLost();
       const entry = nextEntry(this.entries.at(-1), this.folded.run, this.ports.clock.now(), what);
       await this.ports.journal.append(entry);
       this.entries.push(entry);
@@ -57,6 +61,7 @@ export class Session {
     return {
       ...{ plan: this.state.plan, step, ports: this.ports, call, stateOf: (id) => this.stateOf(id) },
       ...(seen ? { seen } : {}),
+      ...(this.options.lost === undefined ? {} : { lost: this.options.lost }),
       again: attempts > 1 || state === 'undoing',
     };
   }
@@ -67,13 +72,7 @@ export class Session {
 
   /** @throws StandbyError when nothing may be begun any more. */
   mayAct(): void {
-    if (this.lost.aborted) {
-      throw new StandbyError(
-        'LockLost',
-        'another process may have taken this run over: nothing more is done here; see standby runs, then standby resume',
-        { exit: 'resumable' },
-      );
-    }
+    if (this.lost.aborted) throw lockLost();
     if (this.options.signal?.aborted) {
       throw new StandbyError('Interrupted', 'stopped as asked: go on with standby resume, or back with standby abort', {
         exit: 'resumable',
@@ -109,7 +108,6 @@ export class Session {
         return await this.within(step, end - clock.now(), act);
       } catch (cause) {
         const fault = asFault(cause);
-        // Whoever has the lock now writes the journal.
         if (this.lost.aborted) throw fault;
         const pauseMs = this.pause(count);
         const again = fault.retryable && goOn() && clock.now() + pauseMs < end;
@@ -167,6 +165,13 @@ export class Session {
     }
   }
 }
+
+const lockLost = (): StandbyError =>
+  new StandbyError(
+    'LockLost',
+    'another process may have taken this run over: nothing more is done here; see standby runs, then standby resume',
+    { exit: 'resumable' },
+  );
 
 /** A fault that nobody foresaw may say anything in its message: only its name is written down. */
 export const asFault = (cause: unknown): StandbyError =>

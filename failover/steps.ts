@@ -16,6 +16,8 @@ export interface StepContext {
   /** As the world was when this command began; the way back looks at what it needs itself. */
   readonly seen?: Observation;
   readonly stateOf: (id: StepId) => StepState;
+  /** The site that the run began at was lost in the middle, by a person's word. */
+  readonly lost?: string;
   /** It was begun before, and how far it came is not known. */
   readonly again: boolean;
 }
@@ -49,7 +51,14 @@ const isObject = (value: Json): value is { readonly [key: string]: Json } =>
 const serverOf = (context: StepContext) => argument(context, 'server', isText);
 const siteOf = (context: StepContext) => argument(context, 'site', isSite);
 const epochOf = (context: StepContext) => argument(context, 'epoch', isNumber);
-const valuesOf = (context: StepContext) => argument(context, 'values', isObject) as unknown as Switch;
+/** The switch of a step; what was lost in the middle of a run is left alone by it. */
+function valuesOf(context: StepContext): Switch {
+  const values = argument(context, 'values', isObject) as unknown as Switch;
+  const { branch, from, to } = context.plan;
+  if (context.lost === undefined || values.activeSite !== to) return values;
+  // In PROD's database works whoever took over by branch 1a: of PROD only the cluster may be gone.
+  return { ...values, unreachable: branch === '1a' && from === 'prod' ? 'prod-cluster' : from };
+}
 
 /** Carries out a switch. An update that was cut off holds the stack's lock. */
 export async function become({ ports, call, again }: Pick<StepContext, 'ports' | 'call' | 'again'>, values: Switch) {

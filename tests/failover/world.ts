@@ -5,6 +5,7 @@
 import type { Recovery, Switch } from '../../config/failover';
 import { otherSite, sites, type Site } from '../../config/fields';
 import { lostCluster, lostSite, preparation, productionServers, type ServerPlan } from '../../config/servers';
+import { StandbyError } from '../../failover/errors';
 import { VirtualClock } from './clock';
 import { now as begin } from './observations';
 
@@ -152,6 +153,8 @@ export class World {
   stopSite(site: Site, epoch: number): void {
     this.running[site] = undefined;
     for (const server of this.servers.values()) {
+      // From outside nobody gets to what is cut off.
+      if (server.site !== site && this.cutOffAt[server.site] !== undefined) continue;
       if (server.role === 'primary' && server.epochs.some((one) => one <= epoch)) this.close(server, epoch, false);
     }
   }
@@ -197,7 +200,8 @@ export class World {
     let changed = 0;
     const lost = { site: lostSite(values), cluster: lostCluster(values) };
     for (const site of sites) {
-      if (!this.reach[site].cluster && lost.cluster !== site) throw new Error(`pulumi hangs on the cluster of ${site}`);
+      if (!this.reach[site].cluster && lost.cluster !== site)
+        throw new StandbyError('PulumiFailed', `pulumi hangs on the cluster of ${site}`);
     }
     const names = new Set(productionServers(values).map(({ name }) => name));
     for (const name of this.servers.keys()) if (!names.has(name)) this.violations.push(`${name} is deleted`);
