@@ -1,5 +1,6 @@
 /** `standby`: parses, wires, prints one line for a fault, sets the exit code. */
 import { Command } from 'commander';
+import { setMaxListeners } from 'node:events';
 import { version } from '../package.json';
 import { exitCodes } from '../failover/errors';
 import { addChangeCommands, addPlanCommand } from './change';
@@ -58,6 +59,8 @@ async function addLarge(program: Command, argv: readonly string[]): Promise<void
 }
 
 async function main(argv: readonly string[]): Promise<void> {
+  // One signal stops everything that is asked side by side: more than ten listeners are no leak.
+  setMaxListeners(100);
   // A reader that has gone (`| head`, a closed terminal) is no reason to stop a run in the middle.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const program = new Command('standby')

@@ -25,7 +25,7 @@ export function planLines(plan: Plan, paint: Paint): string[] {
   return [
     paint('bold', headline(plan)),
     ...optionLines(plan),
-    `target: the outside is served within ${seconds(plan.targetSeconds)}`,
+    `target: the outside is served within ${seconds(plan.targetSeconds)}${plan.kind === 'failover' ? '' : ' of the fence'}`,
     ...plan.warnings.map((line) => paint('yellow', `warning: ${line}`)),
     'steps:',
     ...plan.steps.flatMap(step),

@@ -93,7 +93,10 @@ class Tree implements Progress {
   private readonly paint: Paint = paintFor(process.stdout);
   private plan: Plan | undefined;
   private startedAt = Date.now();
+  /** Nobody could write from here on. */
+  private fencedAt: number | undefined;
   private servedAt: number | undefined;
+  private over = false;
   private readonly rows = new Map<StepId, Row>();
   private drawn = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -115,6 +118,7 @@ class Tree implements Progress {
     const set = (state: Row['state'], says: string) => this.rows.set(event.step, { state, says, startedAt: began });
     switch (event.code) {
       case 'StepStarted':
+        if (event.step.startsWith('fence-')) this.fencedAt ??= event.at;
         return void set('running', event.attempt > 1 ? words(event) : '');
       case 'StepProgress':
         return void set(before?.state ?? 'running', event.message);
@@ -154,11 +158,20 @@ class Tree implements Progress {
   }
 
   private head(width: number): string {
-    const { kind = '', from = '', to = '', branch = '', targetSeconds = 0 } = this.plan ?? {};
-    const passed = ((this.servedAt ?? Date.now()) - this.startedAt) / 1000;
-    const what = this.servedAt ? 'outside served after' : 'running for';
-    const text = `${kind} ${from} → ${to} (${branch}): ${what} ${seconds(passed)} of ${seconds(targetSeconds)}`;
-    return this.paint(passed > targetSeconds ? 'yellow' : 'bold', text.slice(0, width - 1));
+    if (!this.plan) return '';
+    const { kind, from, to, branch, targetSeconds } = this.plan;
+    // In a planned change only the time in which nobody can write counts.
+    const planned = kind !== 'failover';
+    const since = planned ? this.fencedAt : this.startedAt;
+    const now = this.servedAt ?? Date.now();
+    const counted = since === undefined ? 0 : (now - since) / 1000;
+    const what = this.servedAt ? 'outside served after' : planned ? 'not served for' : 'running for';
+    const clocked =
+      since === undefined
+        ? `getting ready, ${seconds((now - this.startedAt) / 1000)}`
+        : `${what} ${seconds(counted)} of ${seconds(targetSeconds)}`;
+    const text = `${kind} ${from} → ${to} (${branch}): ${clocked}`;
+    return this.paint(counted > targetSeconds ? 'yellow' : 'bold', text.slice(0, width - 1));
   }
 
   private line(step: Plan['steps'][number], width: number): string {
@@ -180,7 +193,8 @@ class Tree implements Progress {
 
   readonly end = (): void => {
     clearInterval(this.timer);
-    if (this.plan) this.draw();
+    if (!this.over) this.draw();
+    this.over = true;
     this.drawn = 0;
   };
 }
