@@ -28,7 +28,7 @@ export const readRows = (target: ServerTarget, signal: AbortSignal): Promise<Row
     async (client) => {
       const names = await client.query<{ schema: string; name: string }>(
         `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_|^information_schema$|^standby$'
+         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_|^information_schema$|^standby_plan$'
          ORDER BY 1, 2`,
       );
       const tables: Record<string, number> = {};

@@ -88,11 +88,11 @@ const marksOf = (target: ServerTarget, signal: AbortSignal): Promise<string> =>
          (SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin) AS logins,
          coalesce((SELECT string_agg(slot_name, ' ' ORDER BY slot_name) FROM pg_replication_slots WHERE NOT temporary), '')
            AS slots,
-         to_regclass('standby.token') IS NOT NULL AS token`,
+         to_regclass('standby_plan.token') IS NOT NULL AS token`,
     );
     const [row] = rows;
     const token = row?.token
-      ? (await client.query<{ epoch: number; open: boolean }>('SELECT epoch, open FROM standby.token')).rows[0]
+      ? (await client.query<{ epoch: number; open: boolean }>('SELECT epoch, open FROM standby_plan.token')).rows[0]
       : undefined;
     const admitted = token ? `epoch ${token.epoch} ${token.open ? 'open' : 'closed'}` : 'no epoch';
     return `${row?.role}, read-only ${row?.closed}, ${admitted}, logins ${row?.logins}, slots ${row?.slots || 'none'}`;

@@ -21,6 +21,7 @@ import { StandbyError } from '../../failover/errors';
 import { evidenceMarkdown } from '../../failover/drillReport';
 import { known, type Reading } from '../../failover/model';
 import type { Call } from '../../failover/ports';
+import { within } from '../../failover/within';
 import type { ServerTarget } from '../postgres/connection';
 import type { AdapterContext } from '../context';
 import { serverPlaces, serverTarget } from '../places';
@@ -38,6 +39,7 @@ import { firewallOf, sweep } from './vendor';
 export type Tell = (event: { readonly step: string; readonly message?: string; readonly seconds?: number }) => void;
 
 const removeMs = 15 * 60_000;
+const lookMs = 30_000;
 
 /** Administrator of every server that holds production data. */
 const productionTargets = (context: AdapterContext): Readonly<Record<string, ServerTarget>> =>
@@ -203,7 +205,7 @@ export class DrillRun {
   }
 
   private async remove(): Promise<boolean> {
-    const signal = AbortSignal.timeout(removeMs);
+    const signal = within(removeMs);
     return this.step(
       'removed',
       async (call) => {
@@ -218,7 +220,7 @@ export class DrillRun {
   private async compare(): Promise<void> {
     const { before } = this.production;
     if (!before) return;
-    const after = await this.step('production as it is now', () => this.readProduction(AbortSignal.timeout(30_000)));
+    const after = await this.step('production as it is now', () => this.readProduction(within(lookMs)));
     this.production.after = after;
     this.checks.push(...compareProduction(before, after));
   }

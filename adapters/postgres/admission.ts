@@ -149,7 +149,7 @@ const lockTimeout = '55P03';
 
 /** Makes the token where there is none. @returns the epoch in it, locked until the transaction ends. */
 async function readToken(client: Client, epoch: number): Promise<number> {
-  const { rowCount } = await client.query("SELECT WHERE to_regclass('standby.token') IS NOT NULL");
+  const { rowCount } = await client.query("SELECT WHERE to_regclass('standby_plan.token') IS NOT NULL");
   if (rowCount === 0) {
     await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
     await client.query(

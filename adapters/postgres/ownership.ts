@@ -2,8 +2,11 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { epochRole, ownerRole } from '../../config/credentials';
 
-/** Schema of what belongs to the plan itself, in the application's database and in `postgres`. */
-export const schema = 'standby';
+/**
+ * Schema of what belongs to the plan itself, in the application's database and in `postgres`. Not a name that a login may have: a
+ * schema that is called like a login comes first in its search path.
+ */
+export const schema = 'standby_plan';
 
 const notOurs = (namespace: string) => `${namespace} !~ '^pg_' AND ${namespace} NOT IN ('information_schema')`;
 const noExtension = (catalog: string, oid: string) =>

@@ -28,7 +28,7 @@ const question = `
     (SELECT last_archived_time FROM pg_stat_archiver) AS archived,
     (SELECT count(*)::int FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND (starts_with(usename, $1) OR datname = $2)) AS sessions,
-    to_regclass('standby.token') IS NOT NULL AS token
+    to_regclass('standby_plan.token') IS NOT NULL AS token
   FROM (SELECT pg_is_in_recovery() AS replica) r`;
 
 /** Reads a server's role, position, token and sessions over one connection. */
@@ -60,7 +60,7 @@ async function read(client: Client, { company, identityDatabase }: AdmissionTarg
 }
 
 async function readToken(client: Client): Promise<{ epoch: number; open: boolean } | undefined> {
-  return (await client.query<{ epoch: number; open: boolean }>('SELECT epoch, open FROM standby.token')).rows[0];
+  return (await client.query<{ epoch: number; open: boolean }>('SELECT epoch, open FROM standby_plan.token')).rows[0];
 }
 
 async function sinceLastTransaction(client: Client): Promise<number | null> {

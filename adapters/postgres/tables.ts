@@ -20,7 +20,7 @@ const question = `
       WHERE i.indrelid = c.oid AND i.indisprimary), '[]') AS key
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_'
-    AND n.nspname NOT IN ('information_schema', 'standby')
+    AND n.nspname NOT IN ('information_schema', 'standby_plan')
   ORDER BY name`;
 
 export async function readTables(client: Client): Promise<Table[]> {

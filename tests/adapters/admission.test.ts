@@ -50,7 +50,7 @@ describe('adapters: admission of epochs to a server', function () {
     await admit(server.target, 1, patience());
     const strangers = await rows(`
       SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE nspname IN ('public', 'extra', 'standby') AND relkind IN ('r', 'S', 'v') AND pg_get_userbyid(relowner) <> 'acme_owner'
+      WHERE nspname IN ('public', 'extra', 'standby_plan') AND relkind IN ('r', 'S', 'v') AND pg_get_userbyid(relowner) <> 'acme_owner'
       UNION ALL SELECT proname FROM pg_proc WHERE proname = 'one' AND pg_get_userbyid(proowner) <> 'acme_owner'
       UNION ALL SELECT typname FROM pg_type WHERE typname = 'mood' AND pg_get_userbyid(typowner) <> 'acme_owner'`);
     expect(strangers).to.deep.equal([]);

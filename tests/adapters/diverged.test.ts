@@ -95,7 +95,7 @@ describe('adapters: promotion, and the rows that only the server which was left 
   });
 
   it('exports every difference, and says so, where nobody wrote down what the follower had', async () => {
-    await follower.sql('DELETE FROM standby.fork');
+    await follower.sql('DELETE FROM standby_plan.fork');
     const { header, lines } = await exported();
     expect(header['cutOff']).to.equal('unknown');
     const keys = lines.filter(({ table }) => table === 'public.orders').map(({ key }) => key);

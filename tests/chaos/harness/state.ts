@@ -63,10 +63,10 @@ export async function serversOf(world: ChaosWorld): Promise<EndState['servers']>
   const readings = world.servers().map(async ({ name }) => {
     const [one] = await world.sql<{ replica: boolean; token: boolean }>(
       name,
-      `SELECT pg_is_in_recovery() AS replica, to_regclass('standby.token') IS NOT NULL AS token`,
+      `SELECT pg_is_in_recovery() AS replica, to_regclass('standby_plan.token') IS NOT NULL AS token`,
     );
     const [token] = one?.token
-      ? await world.sql<{ epoch: number; open: boolean }>(name, 'SELECT epoch, open FROM standby.token')
+      ? await world.sql<{ epoch: number; open: boolean }>(name, 'SELECT epoch, open FROM standby_plan.token')
       : [];
     // Who could write now: may log in and is a member of the tables' owner.
     const writers = await world.sql<{ name: string }>(
