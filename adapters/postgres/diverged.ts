@@ -66,9 +66,10 @@ export async function exportRows(
 async function forkOf(client: Client, since: string): Promise<string | undefined> {
   const { rowCount } = await client.query("SELECT WHERE to_regclass('standby_plan.fork') IS NOT NULL");
   if (rowCount === 0) return undefined;
-  const { rows } = await client.query<{ first: string }>('SELECT first::text FROM standby_plan.fork WHERE server = $1', [
-    since,
-  ]);
+  const { rows } = await client.query<{ first: string }>(
+    'SELECT first::text FROM standby_plan.fork WHERE server = $1',
+    [since],
+  );
   return rows[0]?.first;
 }
 
