@@ -101,6 +101,8 @@ class Exercise {
   private client!: OutsideClient;
   private prod!: SiteView;
   private rows = 0;
+  /** Rows that an earlier branch has lost, and said so. */
+  private readonly gone = new Set<number>();
 
   constructor(
     private readonly timeline: Timeline,
@@ -168,7 +170,10 @@ class Exercise {
     const away = await this.move(`${branch}-failover`, `${branch}: ${way.describe(branch)}`, 'intg', outageAt, () =>
       way.away(branch),
     );
-    const lost = loss(this.client.acknowledged, await this.present(), outageAt);
+    const present = await this.present();
+    const expected = this.client.acknowledged.filter((one) => !this.gone.has(one.seq));
+    const lost = loss(expected, present, outageAt);
+    for (const { seq, at } of expected) if (at <= outageAt && !present.has(seq)) this.gone.add(seq);
     const command = away.recoveryTimeSeconds - (commandAt - outageAt) / 1000;
     this.report(
       `${branch}: recoveryTime ${away.recoveryTimeSeconds.toFixed(1)} s (${command.toFixed(1)} s of the command), writes refused ${away.refusedWritesSeconds.toFixed(1)} s, dataLossWindow ${lost.windowSeconds.toFixed(1)} s (${lost.rowsLost} rows)`,
