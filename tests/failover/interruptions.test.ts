@@ -45,6 +45,8 @@ describe('a run that is interrupted', function () {
       }
     });
 
+    // Variants differ from these by steps that fall away.
+    if (/beside|prepared|lives|after 1c/.test(scenario.name)) continue;
     it(`stops at a fault that does not pass, at every call, and goes on, ${scenario.name}`, async () => {
       const { calls, end } = await uninterrupted(scenario);
       for (const { index, name } of calls) {
