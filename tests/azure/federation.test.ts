@@ -60,7 +60,7 @@ describe('azure: federated tokens of a cluster', function () {
       identity.tenantId,
       identity.clientId,
       () => Promise.resolve(assertion),
-      { ...options, tlsOptions: service.options.tlsOptions } as never,
+      { ...options, tlsOptions: service.options.tlsOptions },
     );
     return (await credential.getToken('https://storage.azure.com/.default')).token;
   };
