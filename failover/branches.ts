@@ -5,7 +5,7 @@ import { fresh, whyUnknown } from './readings';
 import { accepts, complete, fenceable, standsPrepared, type Situation } from './situation';
 
 /**
- * Seconds until the outside is served, as measured on the sandbox: `planned` from the fence on, the others from the command on. A
+ * Seconds until the outside is served, as targets: `planned` from the fence on, the others from the command on. A
  * restore at the vendor takes as long as the data are large.
  */
 const takes = { planned: 5, prepared: 8, '1c': 15, '1a': 20, '1b': 60 } as const;
