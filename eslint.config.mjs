@@ -8,6 +8,7 @@ const rooms = [
   'components',
   'stacks',
   'failover',
+  'backup',
   'adapters',
   'agent',
   'cli',
@@ -24,9 +25,10 @@ const mayImport = {
   components: { all: [], types: ['config'] },
   stacks: { all: ['components', 'config'], types: [] },
   failover: { all: [], types: ['config'] },
-  adapters: { all: ['failover', 'config'], types: [] },
+  backup: { all: ['failover'], types: ['config'] },
+  adapters: { all: ['failover', 'backup', 'config'], types: [] },
   agent: { all: ['failover', 'adapters', 'config'], types: [] },
-  cli: { all: ['failover', 'adapters', 'config', 'policies'], types: [] },
+  cli: { all: ['failover', 'backup', 'adapters', 'config', 'policies'], types: [] },
   sandbox: { all: ['config'], types: [] },
 };
 
@@ -42,8 +44,8 @@ function boundaries(room, open) {
       message: `${room}/ does not import this room: ${seeRooms}`,
     },
   ];
-  if (room === 'failover') {
-    const message = 'failover/ is without I/O: what touches the world is a port, made real in adapters/.';
+  if (room === 'failover' || room === 'backup') {
+    const message = `${room}/ is without I/O: what touches the world is a port, made real in adapters/.`;
     const io = '(fs|net|http|https|http2|tls|dns|dgram|child_process|worker_threads)';
     closed.push({ regex: `^(@pulumi/|@azure/|@kubernetes/|pg$|(node:)?${io}(/|$))`, message });
   }
