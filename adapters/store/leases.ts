@@ -19,6 +19,8 @@ const releaseMs = 8_000;
 /** Longest wait for an old holder: it has run out by then, or is alive and does not let go. */
 const takeMs = 25_000;
 const holdMs = 10_000;
+/** Agents that are being replaced, and the ingress before them, are back within that. */
+const awayMs = 5_000;
 
 /** Record of the internal zones that leads to a site's agents. */
 export const agentHost = (internalZone: string): string => `standby.${internalZone}`;
@@ -87,7 +89,7 @@ class SiteLeases implements Leases {
 
   /** @returns for how long nobody at the site has confirmed to the other one that nobody claims, milliseconds. */
   private async claim(site: Site, epoch: number, signal: AbortSignal): Promise<number> {
-    const { status, body } = await this.ask(site, 'claim', { epoch }, signal);
+    const { status, body } = await this.askPatiently(site, 'claim', { epoch }, signal);
     if (status === 200) return Number(body['quietMs']);
     throw new StandbyError(
       'ClaimRefused',
@@ -111,7 +113,7 @@ class SiteLeases implements Leases {
   private async held(to: Site, epoch: number, call: Call): Promise<void> {
     const end = performance.now() + holdMs;
     for (;;) {
-      const { body } = await this.ask(to, 'look', {}, call.signal);
+      const { body } = await this.askPatiently(to, 'look', {}, call.signal);
       if (body['holds'] === epoch) return;
       if (performance.now() > end) {
         throw new StandbyError(
@@ -138,6 +140,16 @@ class SiteLeases implements Leases {
         `the lease store does not answer (${(cause as Error).message.split('\n')[0]}): check ${this.context.landscape.store.endpoint} and your credentials`,
         { retryable: true, cause },
       );
+    }
+  }
+
+  private async askPatiently(site: Site, topic: Topic, question: object, signal: AbortSignal): Promise<Answer> {
+    for (const end = performance.now() + awayMs; ; await delay(pollMs, undefined, { signal })) {
+      try {
+        return await this.ask(site, topic, question, signal);
+      } catch (cause) {
+        if (!(cause instanceof StandbyError) || performance.now() > end) throw cause;
+      }
     }
   }
 

@@ -126,17 +126,15 @@ export class AgentsWorld {
     return this.world.kubectl('--kubeconfig', kubeconfig, '-n', namespace, ...args);
   }
 
-  /** Pods of the agents, those of them that are ready first. */
-  async ready(site: Site): Promise<number> {
-    const text = await this.kubectl(
-      site,
-      'get',
-      'deployment',
-      'standby-agent',
-      '-o',
-      'jsonpath={.status.readyReplicas}',
-    );
-    return Number(text || 0);
+  /** @returns how many agents of a site are ready; undefined while others than the last wanted ones still run. */
+  async ready(site: Site): Promise<number | undefined> {
+    const text = await this.kubectl(site, 'get', 'deployment', 'standby-agent', '-o', 'json');
+    const { metadata, status } = JSON.parse(text) as {
+      metadata: { generation: number };
+      status: Partial<Record<'observedGeneration' | 'replicas' | 'updatedReplicas' | 'readyReplicas', number>>;
+    };
+    const { observedGeneration, replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status;
+    return observedGeneration === metadata.generation && updatedReplicas === replicas ? readyReplicas : undefined;
   }
 
   logs(site: Site): string {

@@ -254,7 +254,7 @@ describe('the exercise on the embedded sandbox', function () {
     it('a site that is none', async () => {
       const outcome = await command(process.execPath, [standby, 'sandbox', 'silence', 'mars'], world);
       expect(outcome).to.deep.include({ code: 2 });
-      expect(outcome.output).to.match(/site "mars" is not known; allowed: prod, prod-cluster, intg, intg-cluster/);
+      expect(outcome.output).to.match(/site "mars" is not known; allowed: prod, prod-cluster, prod-isolated, intg, /);
     });
   });
 });
