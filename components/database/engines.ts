@@ -13,7 +13,7 @@ const jdbcOptions = {
   hostRecheckSeconds: '1',
   connectTimeout: '2',
   loginTimeout: '6',
-  socketTimeout: '10',
+  socketTimeout: '5',
   tcpKeepAlive: 'true',
 };
 

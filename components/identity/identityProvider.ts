@@ -72,6 +72,15 @@ const secrets = (args: IdentityProviderArgs) => [
   { name: 'realm', value: pulumi.secret(args.realm) },
 ];
 
+/**
+ * A server that went silent sends no word of it: what was open to it hangs until somebody gives it up. So no connection lives
+ * long, and a new one is not waited for.
+ */
+const poolOptions = [
+  { name: 'KC_DB_POOL_MAX_LIFETIME', value: '8s' },
+  { name: 'KC_DB_CONNECT_TIMEOUT', value: '2s' },
+];
+
 const container = (args: IdentityProviderArgs) => ({
   name: 'keycloak',
   image: args.image,
@@ -82,6 +91,7 @@ const container = (args: IdentityProviderArgs) => ({
     { name: 'KC_DB_URL', value: args.databaseUrl },
     { name: 'KC_DB_USERNAME', value: args.databaseUser },
     { name: 'KC_DB_PASSWORD', secretRef: 'database-password' },
+    ...poolOptions,
     { name: 'KC_BOOTSTRAP_ADMIN_USERNAME', value: args.administrator },
     { name: 'KC_BOOTSTRAP_ADMIN_PASSWORD', secretRef: 'administrator-password' },
     { name: 'KC_HOSTNAME', value: pulumi.output(args.publicHost).apply((host) => `https://${host}`) },

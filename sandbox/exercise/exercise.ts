@@ -1,7 +1,7 @@
 /**
  * The main job: both sites are built, PROD is really taken down, INTG takes over, and the business comes home; once with PROD's
  * cluster gone (1a), once with all of PROD gone and only its backup left (1b), once as planned, once with all of PROD gone and a
- * replica at INTG (1c). Every figure is measured by the outside client.
+ * replica at INTG (1c). Before all but 1b INTG's platform stands prepared. Every figure is measured by the outside client.
  */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -26,8 +26,8 @@ interface Row {
   readonly branch: Branch;
   /** What goes silent; nothing for a planned change of role. */
   readonly outage?: 'prod' | 'prod-cluster';
-  /** Needs a replica at INTG, and what will serve there running already. */
-  readonly protection?: true;
+  /** What will serve at INTG runs already, and works on that. */
+  readonly prepared?: 'database' | 'replica';
   /** Seconds of acknowledged writes that it may lose here. */
   readonly statedWindowSeconds: number;
   /** Seconds from the command until the outside is served; for a planned one, seconds of refused writes. */
@@ -36,10 +36,10 @@ interface Row {
 
 /** 1a works on PROD's database; 1b on the last copy of its backup; 1c on what the replica had received. */
 const rows: readonly Row[] = [
-  { branch: '1a', outage: 'prod-cluster', statedWindowSeconds: 0, targetSeconds: 20 },
+  { branch: '1a', outage: 'prod-cluster', prepared: 'database', statedWindowSeconds: 0, targetSeconds: 20 },
   { branch: '1b', outage: 'prod', statedWindowSeconds: geoReplicationSeconds + 3, targetSeconds: 60 },
-  { branch: 'switchover', protection: true, statedWindowSeconds: 0, targetSeconds: 5 },
-  { branch: '1c', outage: 'prod', protection: true, statedWindowSeconds: 3, targetSeconds: 15 },
+  { branch: 'switchover', prepared: 'replica', statedWindowSeconds: 0, targetSeconds: 5 },
+  { branch: '1c', outage: 'prod', prepared: 'replica', statedWindowSeconds: 3, targetSeconds: 15 },
 ];
 
 interface Measured {
@@ -154,11 +154,10 @@ class Exercise {
 
   private async branch(row: Row): Promise<void> {
     const { timeline, way } = this;
-    const { branch, outage } = row;
-    if (row.protection) {
-      await timeline.step(`${branch}-protect`, `${branch}: a replica at INTG, and its platform prepared`, () =>
-        way.protect(),
-      );
+    const { branch, outage, prepared } = row;
+    if (prepared) {
+      const what = prepared === 'replica' ? 'a replica at INTG, and its platform on it' : 'INTG’s platform';
+      await timeline.step(`${branch}-prepare`, `${branch}: ${what} prepared`, () => way.prepare(prepared));
     }
     const outageAt = Date.now();
     if (outage) {

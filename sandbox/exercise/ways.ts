@@ -12,8 +12,8 @@ export interface Way {
   /** It looks at the previews of all stacks itself, and fails when one is not clean. */
   readonly checksPreviews: boolean;
   describe(what: Branch | 'failback'): string;
-  /** A replica at INTG follows PROD's server, and what will work on it runs. */
-  protect(): Promise<void>;
+  /** INTG's platform runs beforehand, on PROD's database or on a replica of it that is made first. */
+  prepare(work: 'database' | 'replica'): Promise<void>;
   /** From PROD to INTG. @returns what it took, step by step. */
   away(branch: Branch): Promise<readonly StepTime[]>;
   home(branch: Branch): Promise<readonly StepTime[]>;
@@ -31,13 +31,13 @@ const commands: Readonly<Record<Branch | 'failback', readonly string[]>> = {
 
 export const byEngine = (report: (line: string) => void): Way => ({
   name: 'engine',
-  // 1c is left out: what an identity provider holds open to a silent PROD is not given up in time yet.
-  branches: ['1a', '1b', 'switchover'],
+  branches: ['1a', '1b', 'switchover', '1c'],
   checksPreviews: true,
   describe: (what) => `standby ${commands[what].join(' ')}`,
-  protect: async () => {
+  prepare: async (work) => {
     const { databaseServer, epoch } = failoverView(await pulumi.outputs('failover'));
-    await change({ ...recoveryAt('intg', 'replica', databaseServer, epoch), prepared: 'true' });
+    const replica = work === 'replica' ? recoveryAt('intg', 'replica', databaseServer, epoch) : {};
+    await change({ ...replica, prepared: 'true' });
   },
   away: (branch) => standby(commands[branch], report),
   home: () => standby(commands.failback, report),
@@ -76,7 +76,7 @@ export const byPulumi = (): Way => {
     branches: ['1a', '1b'],
     checksPreviews: false,
     describe: () => 'configuration changed, pulumi up -s failover',
-    protect: () => Promise.resolve(),
+    prepare: () => Promise.resolve(),
     away: (branch) => run(away[branch]),
     home: (branch) => run(home[branch]),
   };

@@ -85,7 +85,7 @@ describe('the exercise on the embedded sandbox', function () {
       previewsClean: boolean;
     };
     expect(result.previewsClean).to.equal(true);
-    expect(result.branches.map(({ branch }) => branch)).to.deep.equal(['1a', '1b', 'switchover']);
+    expect(result.branches.map(({ branch }) => branch)).to.deep.equal(['1a', '1b', 'switchover', '1c']);
     for (const branch of result.branches) {
       expect(branch.recoveryTimeSeconds).to.be.greaterThan(0);
       expect(branch.refusedWritesSeconds)
