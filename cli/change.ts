@@ -4,6 +4,7 @@ import type { World } from '../adapters/wire';
 import { otherSite } from '../config/fields';
 import { exitCodes, StandbyError } from '../failover/errors';
 import type { Observation, Plan, RunResult, Wish } from '../failover/model';
+import { hasUnknown } from '../failover/readings';
 import { interruptible } from './interrupt';
 import {
   withFailover,
@@ -108,8 +109,11 @@ async function carryOut(
   signal: AbortSignal,
 ): Promise<void> {
   const wish = wishOf(kind, options, world.context.configuration());
-  const seen = await world.ports.observer.observe(signal);
-  const plan = options.plan === undefined ? await planned(seen, wish, options, signal) : loadPlan(options.plan, kind);
+  const look = () => world.ports.observer.observe(signal);
+  const { plan, seen } =
+    options.plan === undefined
+      ? await planned(look, wish, options, signal)
+      : { plan: loadPlan(options.plan, kind), seen: await look() };
   if (options.save !== undefined) savePlan(options.save, plan);
   if (options.json && options.dryRun) printJson(plan);
   else if (!options.json) planLines(plan, paintFor(process.stdout)).forEach(print);
@@ -119,15 +123,30 @@ async function carryOut(
   finish(await execute(plan, world.ports, { who: whoAmI(), seen, signal }), plan.id, progress);
 }
 
-/** Plans; where only a person's word is missing and there is somebody to ask, asks for it. */
-async function planned(seen: Observation, first: Wish, options: Options, signal: AbortSignal): Promise<Plan> {
+/**
+ * Plans; where only a person's word is missing and there is somebody to ask, asks for it. One look can miss what is there: a
+ * refusal, or a question to a person, rests on two.
+ */
+async function planned(
+  look: () => Promise<Observation>,
+  first: Wish,
+  options: Options,
+  signal: AbortSignal,
+): Promise<{ readonly plan: Plan; readonly seen: Observation }> {
   const [{ plan }, { switchRules }] = await Promise.all([import('../failover/planner'), import('../adapters/wire')]);
   let wish = first;
-  for (;;) {
+  let seen = await look();
+  for (let again = hasUnknown(seen); ;) {
     try {
-      return plan(seen, wish, seen.at, switchRules);
+      return { plan: plan(seen, wish, seen.at, switchRules), seen };
     } catch (cause) {
-      const more = cause instanceof StandbyError ? await answer(cause, seen, wish, options, signal) : undefined;
+      if (!(cause instanceof StandbyError)) throw cause;
+      if (again) {
+        again = false;
+        seen = await look();
+        continue;
+      }
+      const more = await answer(cause, seen, wish, options, signal);
       if (!more) throw cause;
       wish = { ...wish, ...more };
     }

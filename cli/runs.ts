@@ -24,9 +24,14 @@ export function addRunCommands(program: Command): void {
   withJson(program.command('resume'))
     .argument(...run)
     .description('go on with a run that stopped half-way, also one of another machine')
+    .option(
+      '--site-is-lost <reason>',
+      'the site that the run began at died in the middle of it: what can only be done there is left',
+      parseReason,
+    )
     .addHelpText(
       'after',
-      '\nExamples:\n  standby resume                  the newest run; a run that is done changes nothing\n  standby resume 2f1c…-a0f1      that one',
+      '\nExamples:\n  standby resume                  the newest run; a run that is done changes nothing\n  standby resume 2f1c…-a0f1      that one\n  standby resume --site-is-lost "westeurope does not answer, provider confirms"',
     )
     .action(resume);
   withJson(program.command('abort'))
@@ -93,7 +98,8 @@ const resume = (name: string | undefined, options: Options) =>
       import('../adapters/lock/lock'),
     ]);
     if (entries.at(-1)?.what.type === 'end' && !options.json) print(`run ${plan.id} has ended: nothing is left to do`);
-    finish(await execute(plan, ports, { who: whoAmI(), resume: entries, signal }), plan.id, progress);
+    const lost = options.siteIsLost === undefined ? {} : { lost: options.siteIsLost };
+    finish(await execute(plan, ports, { who: whoAmI(), resume: entries, signal, ...lost }), plan.id, progress);
   });
 
 const abort = (name: string | undefined, options: Options) =>

@@ -27,3 +27,7 @@ export function need<T>(reading: Reading<T> | undefined, now: Instant, what: str
   if (value !== undefined) return value;
   throw new StandbyError('Unknown', `${what} ${whyUnknown(reading, now)}, and the plan rests on it: ${next}`);
 }
+
+/** @returns whether anything of an observation is unknown. */
+export const hasUnknown = (part: unknown): boolean =>
+  typeof part === 'object' && part !== null && ('unknown' in part || Object.values(part).some(hasUnknown));

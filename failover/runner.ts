@@ -4,6 +4,7 @@ import { fingerprint } from './fingerprint';
 import { fold, nextEntry, verifyChain } from './journal';
 import { known, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
 import type { JournalEntry, Ports } from './ports';
+import { hasUnknown } from './readings';
 import { asFault, Session, type SessionOptions } from './session';
 import { steps as everyStep, type StepTable } from './steps';
 
@@ -58,8 +59,10 @@ async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOp
   if (now > plan.expiresAt) throw stale(`expired at ${new Date(plan.expiresAt).toISOString()}`);
   const { seen: earlier } = options;
   const recent = earlier && now - earlier.at <= momentMs && earlier.at > ended ? earlier : undefined;
-  const seen =
-    recent ?? (await ports.observer.observe(options.signal ? AbortSignal.any([lost, options.signal]) : lost));
+  const look = () => ports.observer.observe(options.signal ? AbortSignal.any([lost, options.signal]) : lost);
+  let seen = recent ?? (await look());
+  // One look can miss what is there.
+  if (fingerprint(seen) !== plan.fingerprint && hasUnknown(seen)) seen = await look();
   if (fingerprint(seen) !== plan.fingerprint) throw stale('is of another world than the one that is there now');
   const entry = nextEntry(undefined, plan.id, ports.clock.now(), { type: 'plan', plan, who: options.who });
   await ports.journal.append(entry);

@@ -5,7 +5,7 @@ import type { Plan, RunEvent, StepId } from '../../failover/model';
 import type { JournalEntry } from '../../failover/ports';
 import { steps, type Step, type StepTable } from '../../failover/steps';
 import { changes, observe, Process } from './process';
-import { rules } from './observations';
+import { lose, rules } from './observations';
 import { outcome, planFor, resume, run, scenarios, type Scenario } from './scenarios';
 import type { World } from './world';
 
@@ -78,6 +78,15 @@ describe('a run is refused', () => {
     expect(ran.process.calls.map(({ name }) => name)).not.to.include('observer.observe');
     const again = await run(world, { ...plan, id: '00000000-0000-8000-a000-000000000000' }, { seen });
     expect(outcome(again)).to.match(/^PlanStale/);
+  });
+
+  it('only after a second look, when the first one missed something', async () => {
+    const world = follow.world();
+    const plan = planFor(follow, world);
+    const seen = lose(observe(world), 'prod');
+    const ran = await run(world, plan, { seen });
+    expect(outcome(ran)).to.equal('done');
+    expect(ran.process.calls.filter(({ name }) => name === 'observer.observe')).to.have.length(1);
   });
 });
 
