@@ -41,7 +41,20 @@ export interface ThrowAwayServer {
   readonly port: number;
   readonly user: string;
   readonly password: string;
+  /** Certificate authority, PEM, where the public's would not do. */
+  readonly ca?: string;
+  /** Where it came from a recovery source: its name there, and how far it has come. */
+  readonly name?: string;
+  readonly recoveryPoint?: Instant;
   remove(): Promise<void>;
+}
+
+/** A restored server that stays when the command ends, for people to look at or to switch to. */
+export interface Stay {
+  /** A name that no server has. */
+  readonly name: string;
+  /** From then on a clean-up removes it. */
+  readonly expiresAt: Instant;
 }
 
 /** Brings a server back as it was at a moment, beside the one that has the business, never over it. */
@@ -49,5 +62,6 @@ export interface RecoverySource {
   /** `azure` is the managed server's own point-in-time restore, `pgbackrest` a self-run server's. */
   readonly kind: 'azure' | 'pgbackrest';
   range(call: Call): Promise<RecoveryRange>;
-  restore(at: Instant | 'latest', call: Call): Promise<ThrowAwayServer>;
+  /** @param stay - @default - it is thrown away: it has a name and a password that nobody else knows. @throws StandbyError ServerExists */
+  restore(at: Instant | 'latest', call: Call, stay?: Stay): Promise<ThrowAwayServer>;
 }

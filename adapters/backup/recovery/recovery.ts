@@ -1,0 +1,66 @@
+/** What both ways of recovery have in common: what they leave behind can be found and removed, also by another process. */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Instant } from '../../../backup/model';
+import type { Call, RecoverySource, ThrowAwayServer } from '../../../backup/ports';
+import { StandbyError } from '../../../failover/errors';
+import { connected, type ServerTarget } from '../../postgres/connection';
+import { until } from '../../patience';
+
+/** A server that a restore made and that is still there. */
+export interface Remains {
+  readonly name: string;
+  readonly who: string;
+  readonly source: string;
+  readonly expiresAt: Instant;
+  /** A person asked for it to stay. */
+  readonly stays: boolean;
+}
+
+export interface Recovery extends RecoverySource {
+  remains(call: Call): Promise<readonly Remains[]>;
+  /** Removes one of them with all that belongs to it. Idempotent. */
+  remove(name: string, call: Call): Promise<void>;
+}
+
+/** What nobody asked to stay is gone after this, if not before. */
+export const throwAwayMs = 4 * 3_600_000;
+
+/** Also where somebody was killed in the middle: nobody's restore takes longer, nobody looks at one for longer. */
+export const isOver = ({ expiresAt, stays }: Remains, now: Instant): boolean => !stays || expiresAt <= now;
+
+export const throwAwayName = (company: string): string => `psql-${company}-restore-${randomBytes(4).toString('hex')}`;
+
+export const serverExists = (name: string): StandbyError =>
+  new StandbyError('ServerExists', `server ${name} exists: a restore makes a new server, never over one that is there`);
+
+/** @returns how to reach one of its databases. */
+export const targetOf = (server: ThrowAwayServer, database: string): ServerTarget => ({
+  ...{ host: server.host, port: server.port, user: server.user, password: server.password, database },
+  ...(server.ca ? { ca: server.ca } : {}),
+});
+
+/** Names and firewalls take their time: returns when the server answers. @throws StandbyError DatabaseUnreachable */
+export const answering = (target: ServerTarget, { signal }: Call): Promise<unknown> =>
+  until(
+    { signal, everyMs: 500, limitMs: 120_000 },
+    () => connected(target, signal, (client) => client.query('SELECT 1')),
+    () => new StandbyError('DatabaseUnreachable', `server ${target.host} gives no answer`, { retryable: true }),
+  );
+
+/** @returns the server; its password is read from it, and seen in no text that is made of it. */
+export function hiding(
+  server: Omit<ThrowAwayServer, 'password' | 'remove'>,
+  password: string,
+  remove: () => Promise<void>,
+): ThrowAwayServer {
+  return Object.defineProperties({ ...server, remove } as ThrowAwayServer, {
+    password: { value: password, enumerable: false },
+  });
+}
+
+/** @throws the signal's reason. */
+export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  delay(ms, undefined, { signal }).catch(() => {
+    throw signal.reason;
+  });
