@@ -68,8 +68,11 @@ function rows(node: Node, prefix: string): Row[] {
   return Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
     const key = `${prefix}${name}`;
     const required = (node.required ?? []).includes(name);
-    if (child.properties) return rows(child, `${key}.`);
     const own: Row = { key, node: child, required };
+    if (child.properties) {
+      const whole = required || child.default !== undefined ? [] : [own];
+      return [...whole, ...rows(child, `${key}.`)];
+    }
     return child.items?.properties ? [own, ...rows(child.items, `${key}[].`)] : [own];
   });
 }
@@ -118,5 +121,7 @@ Refused in combination, with the reason:
 - going back behind a restored server whose rows no later server carries on, unless they are \`abandoned\` with a reason
 - \`stage\` other than complete in epoch 1
 - a host outside the zone
+- \`backup\` with a recipient or a database named twice, an assertion without exactly one of \`atLeast\` and \`equals\`, or
+  \`recoveryPointMinutes\` shorter than the time between two backups
 `;
 }

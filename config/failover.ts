@@ -1,5 +1,6 @@
 /** Configuration of the failover stack: where the business runs, on what data, and who can't be reached. */
 import { z } from 'zod';
+import { backupSchema } from './backup';
 import * as f from './fields';
 
 const serverName = f.text(/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/, {
@@ -144,6 +145,10 @@ export const failoverSchema = z.strictObject({
     }),
     { description: 'What the plan promises.', allowed: 'two numbers of hours' },
   ),
+  backup: f.field(backupSchema.optional(), {
+    description: 'Backups that prove themselves (`standby backup`). Without it none are taken.',
+    allowed: 'schedule, retention, recoveryPointMinutes, vaults, recipients, databases',
+  }),
 });
 
 export type FailoverConfig = z.infer<typeof failoverSchema>;

@@ -15,7 +15,10 @@ export interface Check<Config> {
   readonly find: (config: Config) => Issue[];
 }
 
-const shown = (issue: Issue): string => (issue.got === undefined ? 'is not set' : `is ${JSON.stringify(issue.got)}`);
+/** A key may stand where a public one belongs. */
+const secretKey = /AGE-SECRET-KEY-\w+/gi;
+const shown = (issue: Issue): string =>
+  issue.got === undefined ? 'is not set' : `is ${JSON.stringify(issue.got).replace(secretKey, '[secret]')}`;
 
 export const formatIssue = (issue: Issue): string =>
   `standby:${issue.key} ${shown(issue)}; allowed: ${issue.allowed}; to fix: ${issue.fix}`;

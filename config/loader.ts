@@ -1,5 +1,6 @@
 /** Reads a stack's configuration: plain values in, plain typed values out, everything that is wrong at once. Pure. */
 import { z } from 'zod';
+import { backupChecks } from './backup';
 import { drillChecks, drillSchema, type DrillConfig } from './drill';
 import { environmentChecks, environmentSchema, type EnvironmentConfig } from './environment';
 import { failoverSchema, type FailoverConfig } from './failover';
@@ -25,6 +26,7 @@ const failoverChecks: readonly Check<FailoverConfig>[] = [
     needs: ['company', 'activeSite', 'database', 'identity', 'epoch', 'stage', 'prepared', 'unreachable', 'recoveries'],
     find: validateSwitch,
   },
+  ...backupChecks,
 ];
 
 /** @throws ConfigurationError with every issue, illegal combinations of the switch among them. */
@@ -87,7 +89,9 @@ function parsed(value: string): unknown {
 }
 
 const inner = (schema: z.ZodType): z.ZodType =>
-  schema instanceof z.ZodDefault || schema instanceof z.ZodOptional ? inner(schema.unwrap() as z.ZodType) : schema;
+  schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional
+    ? inner(schema.unwrap() as z.ZodType)
+    : schema;
 const isText = (schema: z.ZodType | undefined): boolean => {
   const plain = schema && inner(schema);
   return plain instanceof z.ZodString || plain instanceof z.ZodEnum;

@@ -47,6 +47,31 @@ describe('configuration', () => {
     expect(issuesOf(() => loadEnvironment('prod', config))).to.deep.equal([]);
   });
 
+  const backup = {
+    recoveryPointMinutes: 90,
+    recipients: [`age1${'q'.repeat(58)}`, `age1${'p'.repeat(58)}`],
+    databases: [{ name: 'moodtalk', assertions: [{ name: 'bookings', sql: 'SELECT count(*) FROM b', atLeast: 1 }] }],
+  };
+  const within1 = (assertion: Json) =>
+    failover({ backup: { ...backup, databases: [{ name: 'a', assertions: [assertion] }] } });
+
+  it('wants two recipients, and repeats no secret key that somebody wrote for a public one', () => {
+    expect(failover({ backup: { ...backup, recipients: backup.recipients.slice(1) } })[0]?.key).to.equal(
+      'backup.recipients',
+    );
+    const load = () =>
+      loadFailover(raw({ ...planOf('failover'), backup: { ...backup, recipients: ['age1', 'AGE-SECRET-KEY-1QQ'] } }));
+    expect(load).to.throw(ConfigurationError).with.property('message').that.does.not.match(/1QQ/);
+  });
+
+  it('takes backups as they are stated, and the rest from the plan', () => {
+    const config = loadFailover(raw({ ...planOf('failover'), backup })).backup;
+    expect(config?.schedule).to.deep.equal({ fullAt: '01:00', everyHours: 1 });
+    expect(config?.retention).to.deep.equal({ daily: 35, weekly: 12, monthly: 12 });
+    expect(config?.vaults).to.deep.equal({ site: 'intg' });
+    expect(loadFailover(raw(planOf('failover'))).backup).to.equal(undefined);
+  });
+
   const refused: readonly [what: string, issues: () => readonly Issue[], key: string, got: unknown][] = [
     ['an unknown key', () => environment({ regoin: 'westeurope' }), 'regoin', 'westeurope'],
     ['an unknown key inside another', () => environment(within('logs', { days: 90 })), 'logs.days', 90],
@@ -70,6 +95,46 @@ describe('configuration', () => {
       () => environment(within('database', { backupRetentionDays: 36 })),
       'database.backupRetentionDays',
       36,
+    ],
+    [
+      'a recipient that is no public key',
+      () => failover({ backup: { ...backup, recipients: [backup.recipients[0], 'age1short'] } }),
+      'backup.recipients[1]',
+      'age1short',
+    ],
+    [
+      'the same recipient twice',
+      () => failover({ backup: { ...backup, recipients: [backup.recipients[0], backup.recipients[0]] } }),
+      'backup.recipients[1]',
+      backup.recipients[0],
+    ],
+    [
+      'a recovery point between two backups',
+      () => failover({ backup: { ...backup, schedule: { everyHours: 2 } } }),
+      'backup.recoveryPointMinutes',
+      90,
+    ],
+    [
+      'an offsite vault without TLS',
+      () =>
+        failover({
+          backup: { ...backup, vaults: { offsite: { endpoint: 'http://s3.example', region: 'auto', bucket: 'abc' } } },
+        }),
+      'backup.vaults.offsite.endpoint',
+      'http://s3.example',
+    ],
+    ['a secret in it', () => failover({ backup: { ...backup, identity: 'x' } }), 'backup.identity', 'x'],
+    [
+      'an assertion that changes something',
+      () => within1({ name: 'a', sql: 'SELECT 1; DELETE FROM b', equals: 1 }),
+      'backup.databases[0].assertions[0].sql',
+      'SELECT 1; DELETE FROM b',
+    ],
+    [
+      'an assertion that asks nothing',
+      () => within1({ name: 'a', sql: 'SELECT 1' }),
+      'backup.databases[0].assertions[0]',
+      undefined,
     ],
     ['logs kept for 89 days', () => environment(within('logs', { retentionDays: 89 })), 'logs.retentionDays', 89],
     [

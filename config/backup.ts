@@ -1,0 +1,193 @@
+/** Backups of what the business can't lose: what is taken, how often, where it is kept and for how long, who can open it. */
+import { z } from 'zod';
+import type { FailoverConfig } from './failover';
+import * as f from './fields';
+import type { Check, Issue } from './issues';
+
+const assertionSchema = z.strictObject({
+  name: f.text(/^[\w .,:-]{1,80}$/, {
+    description: 'What it proves, in words: it is what a report says.',
+    allowed: '1 to 80 letters, digits, blanks and . , : - _',
+    fix: 'name what must be true of the data',
+  }),
+  sql: f.field(z.string().regex(/^\s*(select|with|table)\b[^;]*$/i), {
+    description: 'One query that gives one number. It is run read-only on the restored copy.',
+    allowed: 'one SELECT (or WITH, TABLE) without a semicolon',
+    fix: 'write a query such as SELECT count(*) FROM bookings',
+  }),
+  atLeast: f.field(z.number().optional(), {
+    description: 'The number is this or more.',
+    allowed: 'a number; either atLeast or equals',
+  }),
+  equals: f.field(z.number().optional(), {
+    description: 'The number is exactly this.',
+    allowed: 'a number; either atLeast or equals',
+  }),
+});
+
+const databaseSchema = z.strictObject({
+  name: f.text(/^[a-z_][a-z0-9_]{0,62}$/, {
+    description: 'Database of the server that has the business.',
+    allowed: 'lower-case letters, digits and underscores',
+    fix: 'write the name as `psql --list` shows it',
+  }),
+  assertions: f.field(z.array(assertionSchema).max(100).default([]), {
+    description: 'What must be true after each restore, besides what is always checked (rows, schema, keys, sentinel).',
+    allowed: 'a list of queries, each with the number that it must give',
+  }),
+});
+
+/** A whole number that may be left out, and so may the group that it is in. */
+const wholeOr = (fallback: number, maximum: number, description: string) =>
+  f.field(z.int().min(1).max(maximum).default(fallback), {
+    description,
+    allowed: `a whole number from 1 to ${maximum}`,
+  });
+
+const kept = z.strictObject({
+  daily: wholeOr(35, 1_000, 'Days for which the last backup of each is kept.'),
+  weekly: wholeOr(12, 1_000, 'Weeks, likewise.'),
+  monthly: wholeOr(12, 1_000, 'Months, likewise.'),
+});
+
+const scheduleSchema = z.strictObject({
+  fullAt: f.field(
+    z
+      .string()
+      .regex(/^([01]\d|2[0-3]):[0-5]\d$/)
+      .default('01:00'),
+    {
+      description: 'Time of day, in UTC, of the full backup of everything.',
+      allowed: 'a time such as 01:00',
+      fix: 'write HOURS:MINUTES, between quotation marks',
+    },
+  ),
+  everyHours: wholeOr(1, 24, 'Hours between two backups of the databases.'),
+});
+
+const offsiteSchema = z.strictObject({
+  endpoint: f.field(z.url({ protocol: /^https$/ }), {
+    description: 'S3 endpoint of another provider.',
+    allowed: 'an address that begins with https://',
+    fix: 'write the address that the provider names, without the bucket',
+  }),
+  region: f.text(/^[a-z0-9-]{2,40}$/, {
+    description: "Region, in the provider's words.",
+    allowed: 'a name such as eu-central-1, or auto at Cloudflare R2',
+    fix: 'write the region of the bucket',
+  }),
+  bucket: f.text(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, {
+    description: 'Bucket, made with its lock before the first backup.',
+    allowed: '3 to 63 lower-case letters, digits, dots and hyphens',
+    fix: 'write the name of the bucket',
+  }),
+  lock: f.field(z.enum(['object', 'bucket']).default('object'), {
+    description:
+      'How the provider keeps objects: `object` gives each its own time (S3 object lock, COMPLIANCE), `bucket` has rules of the ' +
+      'bucket for all (Cloudflare R2), which must last as long as `retention` does.',
+    allowed: 'object, bucket',
+  }),
+});
+
+const offlineSchema = z.strictObject({
+  label: f.text(/^[\w.-]{1,40}$/, {
+    description: 'Begins the label of each medium.',
+    allowed: '1 to 40 letters, digits, dots, hyphens and underscores',
+    fix: 'write what stands on the medium',
+  }),
+  everyDays: wholeOr(7, 366, 'Days after which another export is due.'),
+});
+
+const vaultsSchema = z.strictObject({
+  site: f.field(z.enum(f.sites).default('intg'), {
+    description: "Site whose backup storage takes them: the one that survives the business' own.",
+    allowed: f.sites.join(', '),
+  }),
+  offsite: f.field(offsiteSchema.optional(), {
+    description: 'Copy at another provider; credentials are in STANDBY_OFFSITE_KEY_ID and STANDBY_OFFSITE_SECRET.',
+    allowed: 'endpoint, region, bucket, lock',
+  }),
+  offline: f.field(offlineSchema.optional(), {
+    description: 'Copy on a medium that is taken away.',
+    allowed: 'label, everyDays',
+  }),
+});
+
+/** X25519 keys of age, in their bech32 letters. */
+const recipient = f.text(/^age1[02-9ac-hj-np-z]{58}$/, {
+  description: 'Public key of age.',
+  allowed: 'what `age-keygen` prints: age1 and 58 letters and digits',
+  fix: 'write the public key; the secret one is in the file that STANDBY_AGE_IDENTITY_FILE names',
+});
+
+export const backupSchema = z.strictObject({
+  schedule: f.field(scheduleSchema.prefault({}), { description: 'How often.', allowed: 'fullAt, everyHours' }),
+  retention: f.field(kept.prefault({}), { description: 'How long.', allowed: 'daily, weekly, monthly' }),
+  recoveryPointMinutes: f.whole(5, 10_080, 'Age from which the newest backup is too old (RPO), in minutes.'),
+  vaults: f.field(vaultsSchema.prefault({}), { description: 'Where.', allowed: 'site, offsite, offline' }),
+  recipients: f.field(z.array(recipient).min(2).max(20), {
+    description: 'Who can open what is kept. The second key is the one that a test of decryption uses.',
+    allowed: 'a list of two public keys of age or more',
+    fix: 'make a second key (`age-keygen`), and keep it elsewhere',
+  }),
+  databases: f.field(z.array(databaseSchema).min(1).max(200), {
+    description: 'Databases that are taken and restored, each by itself.',
+    allowed: 'a list of one database or more, each with its name',
+    fix: 'name the databases that the business works on',
+  }),
+});
+
+export type BackupConfig = z.infer<typeof backupSchema>;
+export type Retention = BackupConfig['retention'];
+export type Assertion = z.infer<typeof assertionSchema>;
+
+/** What no single value shows. */
+export const backupChecks: readonly Check<FailoverConfig>[] = [
+  { needs: ['backup'], find: ({ backup }) => (backup ? [...oneLimit(backup), ...once(backup)] : []) },
+  {
+    needs: ['backup'],
+    find: ({ backup }) =>
+      backup && backup.recoveryPointMinutes < backup.schedule.everyHours * 60
+        ? [
+            {
+              key: 'backup.recoveryPointMinutes',
+              got: backup.recoveryPointMinutes,
+              allowed: `${backup.schedule.everyHours * 60} or more, while schedule.everyHours is ${backup.schedule.everyHours}`,
+              fix: 'take backups more often, or promise less',
+            },
+          ]
+        : [],
+  },
+];
+
+const oneLimit = ({ databases }: BackupConfig): Issue[] =>
+  databases.flatMap(({ assertions }, at) =>
+    assertions.flatMap(({ atLeast, equals }, index) =>
+      (atLeast === undefined) !== (equals === undefined)
+        ? []
+        : [
+            {
+              key: `backup.databases[${at}].assertions[${index}]`,
+              ...(atLeast === undefined ? {} : { got: { atLeast, equals } }),
+              allowed: 'exactly one of atLeast and equals',
+              fix: 'say which number the query must give',
+            },
+          ],
+    ),
+  );
+
+function once({ recipients, databases }: BackupConfig): Issue[] {
+  const again = (key: string, values: readonly string[]): Issue[] =>
+    values.flatMap((got, index) =>
+      values.indexOf(got) === index
+        ? []
+        : [{ key: `${key}[${index}]`, got, allowed: 'each one once', fix: 'remove it, or write another' }],
+    );
+  return [
+    ...again('backup.recipients', recipients),
+    ...again(
+      'backup.databases',
+      databases.map(({ name }) => name),
+    ),
+  ];
+}
