@@ -6,6 +6,7 @@ import * as fs from 'node:fs';
 import { lock } from '../../bin/lock';
 import { SandboxError } from '../error';
 import { folders } from '../world';
+import { prepareBackupTools } from './backup-tools';
 import { prepareJava } from './java';
 import { prepareKeycloak } from './keycloak';
 import { prepareKubebox } from './kubebox';
@@ -15,6 +16,7 @@ import { chooseProviders } from './providers';
 import { preparePulumi } from './pulumi';
 import { secondsSince, type Report } from './step';
 import { writeToolchain, type Toolchain } from './toolchain';
+import { prepareVersitygw } from './versitygw';
 
 export { buildParts } from './parts';
 export { readToolchain, type Toolchain } from './toolchain';
@@ -43,25 +45,33 @@ export async function bootstrap(report: Report): Promise<Toolchain> {
   }
 }
 
-/** Side by side, but the two Go builds one after the other: each uses all processors, and the second finds what they share. */
+/** Side by side, but the Go builds one after the other: each uses all processors, and the next finds what they share. */
 async function prepareAll(report: Report): Promise<Toolchain> {
   const stopper = new AbortController();
   const context = { report, signal: stopper.signal };
   const [pulumi, java, postgres] = [preparePulumi(context), prepareJava(context), preparePostgres(context)];
   const engineDone = pulumi.catch(() => undefined);
+  const kubebox = prepareKubebox(context, engineDone);
+  const kubeboxDone = kubebox.catch(() => undefined);
   const steps = [
     pulumi,
     pulumi.then((engine) => chooseProviders(context, engine)),
-    prepareKubebox(context, engineDone),
+    kubebox,
     java,
     prepareKeycloak(context, java, postgres),
     postgres,
+    prepareVersitygw(context, kubeboxDone),
+    prepareBackupTools(context),
     preparePacketFilter(context),
   ] as const;
   try {
-    const [engine, providers, kubebox, javaTool, keycloak, postgresTool] = await Promise.all(steps);
+    const [engine, providers, controlPlane, javaTool, keycloak, postgresTool, versitygw, backupTools] =
+      await Promise.all(steps);
     const { bin: postgresBin, version: postgresVersion } = postgresTool;
-    return { pulumi: engine, providers, kubebox, java: javaTool, keycloak, postgresBin, postgresVersion };
+    return {
+      ...{ pulumi: engine, providers, kubebox: controlPlane, java: javaTool, keycloak },
+      ...{ postgresBin, postgresVersion, versitygw, ...backupTools },
+    };
   } catch (cause) {
     // Those that run beside the one that failed are stopped; what they were making stays unfinished.
     stopper.abort(cause);

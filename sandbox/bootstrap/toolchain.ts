@@ -30,6 +30,11 @@ export interface Toolchain {
   /** The folder of `postgres`, `initdb`, `pg_basebackup`, `pg_dump`, `psql` and so on. */
   readonly postgresBin: string;
   readonly postgresVersion: string;
+  /** S3 with an object lock that holds. */
+  readonly versitygw: Tool;
+  /** Absent where the distribution does not have them: what needs them is left out there. */
+  readonly pgbackrest?: Tool;
+  readonly age?: Tool;
 }
 
 const file = path.join(folders.cache, 'toolchain.json');

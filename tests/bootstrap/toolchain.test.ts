@@ -7,8 +7,8 @@ import { buildParts, readToolchain } from '../../sandbox/bootstrap';
 describe('the toolchain', function () {
   this.timeout(60_000);
   it('leads to programs that are there, in the versions that it names', () => {
-    const { pulumi, java, keycloak, kubebox, postgresBin, postgresVersion } = readToolchain();
-    for (const file of [pulumi.path, java.path, kubebox.path]) fs.accessSync(file, fs.constants.X_OK);
+    const { pulumi, java, keycloak, kubebox, versitygw, postgresBin, postgresVersion } = readToolchain();
+    for (const file of [pulumi.path, java.path, kubebox.path, versitygw.path]) fs.accessSync(file, fs.constants.X_OK);
     expect(execFileSync(pulumi.path, ['version'], { encoding: 'utf8' }).trim()).to.equal(`v${pulumi.version}`);
     expect(execFileSync(`${postgresBin}/postgres`, ['--version'], { encoding: 'utf8' })).to.contain(
       ` ${postgresVersion}`,
