@@ -44,7 +44,8 @@ const acts: Readonly<Record<Order['act'], (...args: never[]) => Promise<unknown>
   sql: async (name: string, text: string, database = 'shop') => {
     const server = restored.get(name);
     const target = server ? targetOf(server, database) : { ...serverTarget(context, name), database };
-    return (await connected(target, call().signal, (client) => client.query(text))).rows;
+    const { rows } = await connected(target, call().signal, (client) => client.query<Record<string, unknown>>(text));
+    return rows;
   },
 };
 const call = () => ({ signal: AbortSignal.timeout(60_000), progress: () => undefined });
