@@ -41,8 +41,8 @@ export interface ThrowAwayServer {
   readonly port: number;
   readonly user: string;
   readonly password: string;
-  /** Certificate authority, PEM, where the public's would not do. */
-  readonly ca?: string;
+  /** On this machine's loopback, without encryption. */
+  readonly plain?: boolean;
   /** Where it came from a recovery source: its name there, and how far it has come. */
   readonly name?: string;
   readonly recoveryPoint?: Instant;

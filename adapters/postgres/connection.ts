@@ -11,7 +11,11 @@ export interface ServerTarget {
   readonly database: string;
   /** Certificate authority, PEM. @default - those that the process trusts (`NODE_EXTRA_CA_CERTS`) */
   readonly ca?: string;
+  /** Not encrypted: a server of this process's own, on this machine's loopback and nowhere else. @default - false */
+  readonly plain?: boolean;
 }
+
+const loopback = /^(127\.(\d+\.){2}\d+|::1|\/.*)$/;
 
 /** Seconds in which somebody at three in the morning gives up: nothing here waits longer for one answer. */
 const connectMs = 2_000;
@@ -55,11 +59,11 @@ export async function connected<T>(
 }
 
 function makeClient(target: ServerTarget, patience: Patience): Client {
-  const { host, port, user, password, database, ca } = target;
+  const { host, port, user, password, database, ca, plain } = target;
   const statement = patience.statementMs ?? statementMs;
   const client = new Client({
     ...{ host, port, user, password, database },
-    ssl: ca ? { ca } : true,
+    ssl: plain && loopback.test(host) ? false : ca ? { ca } : true,
     connectionTimeoutMillis: patience.connectMs ?? connectMs,
     statement_timeout: statement,
     // The server says it first, as long as it says anything.

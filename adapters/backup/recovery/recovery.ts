@@ -37,7 +37,7 @@ export const serverExists = (name: string): StandbyError =>
 /** @returns how to reach one of its databases. */
 export const targetOf = (server: ThrowAwayServer, database: string): ServerTarget => ({
   ...{ host: server.host, port: server.port, user: server.user, password: server.password, database },
-  ...(server.ca ? { ca: server.ca } : {}),
+  ...(server.plain ? { plain: true } : {}),
 });
 
 /** Names and firewalls take their time: returns when the server answers. @throws StandbyError DatabaseUnreachable */
