@@ -15,6 +15,11 @@ export const apiVersions = {
   postgresql: '2025-08-01',
   containerService: '2025-10-01',
   privateDns: '2024-06-01',
+  resources: '2021-04-01',
+  metricAlerts: '2018-03-01',
+  actionGroups: '2024-10-01-preview',
+  diagnosticSettings: '2021-05-01-preview',
+  workspaces: '2023-09-01',
 } as const;
 
 export interface Order {

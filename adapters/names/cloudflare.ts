@@ -22,7 +22,7 @@ interface Envelope<T> {
 }
 
 interface Order {
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'PUT';
   readonly path: string;
   readonly body?: object;
   readonly signal: AbortSignal;
@@ -31,11 +31,24 @@ interface Order {
   readonly tries?: number;
 }
 
+type Context = Pick<AdapterContext, 'environment'>;
+
 /** @throws StandbyError CloudflareUnreachable, CloudflareRefused; both retryable where waiting may help. */
-export async function cloudflare<T>(
-  { environment }: Pick<AdapterContext, 'environment'>,
+export const cloudflare = <T>(
+  context: Context,
   order: Order,
-): Promise<{ readonly result: T; readonly total: number; readonly ms: number }> {
+): Promise<{ readonly result: T; readonly total: number; readonly ms: number }> =>
+  asking(context, order, (answer) => {
+    const { success, result, result_info: info } = parse<T>(answer.text);
+    return success && result !== undefined ? { result, total: info?.total_count ?? 0, ms: answer.ms } : undefined;
+  });
+
+/** What Cloudflare answers as it is: a zone file. @throws as `cloudflare` does */
+export const cloudflareText = (context: Context, order: Order): Promise<string> =>
+  asking(context, order, ({ text }) => text || undefined);
+
+/** @param read - gives nothing for an answer that is none, whatever its status. */
+async function asking<T>({ environment }: Context, order: Order, read: (answer: Answer) => T | undefined): Promise<T> {
   const { method = 'GET', path, body, signal, withinMs = attemptMs, tries } = order;
   const url = `${environment['CLOUDFLARE_BASE_URL'] ?? api}${path}`;
   const headers = {
@@ -48,12 +61,9 @@ export async function cloudflare<T>(
       if (signal.aborted) throw signal.reason;
       throw new Passing(unreachable(cause));
     });
-    const envelope = parse<T>(answer.text);
-    if (answer.status < 400 && envelope.success && envelope.result !== undefined) {
-      const { result, result_info: info } = envelope;
-      return { result, total: info?.total_count ?? 0, ms: answer.ms };
-    }
-    const fault = refused(method, path, answer, envelope);
+    const found = answer.status < 400 ? read(answer) : undefined;
+    if (found !== undefined) return found;
+    const fault = refused(method, path, answer, parse(answer.text));
     throw fault.retryable ? new Passing(fault, waitAsked(answer)) : fault;
   });
 }
