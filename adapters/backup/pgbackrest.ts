@@ -210,7 +210,7 @@ export function createPgBackRest(
   const secrets = secretsOf(repositories);
   const where = [`--config=${configurationFile}`, `--stanza=${cluster.stanza}`];
   const run: PgBackRest['run'] = (command, args, { signal, progress }) =>
-    runProgram(executable, [...where, ...args, command], {
+    runProgram(executable, [command, ...where, ...args], {
       ...{ signal, env: secrets, user: cluster.systemUser, cwd: '/', code: 'PgBackRestFailed' },
       onLine: progress,
     });
