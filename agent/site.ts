@@ -13,6 +13,9 @@ const headStartMs = 500;
 /** Where the applications work is looked up this often at most, and kept for when nobody can be asked. */
 const placeMs = 10_000;
 
+const isSilent = (cause: unknown): cause is StandbyError =>
+  cause instanceof StandbyError && cause.code === 'DatabaseUnreachable';
+
 export class SiteControl {
   private hosts: readonly string[];
   private placedAt = -Infinity;
@@ -52,10 +55,19 @@ export class SiteControl {
    */
   async open(epoch: number, first: boolean, confirm: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
     await this.place();
+    let opened = false;
+    let silence: StandbyError | undefined;
     for (const host of this.hosts) {
       const again = !first || host !== this.server.host;
-      await this.openServer({ ...this.server, host }, epoch, again, confirm, signal);
+      try {
+        if (await this.openServer({ ...this.server, host }, epoch, again, confirm, signal)) opened = true;
+      } catch (cause) {
+        // The applications may still be told of a server that died with its site: it holds up nothing.
+        if (!again || !isSilent(cause)) throw cause;
+        silence ??= cause;
+      }
     }
+    if (!opened && silence !== undefined) throw silence;
     const started = await this.workloads.start(epoch);
     if (started > 0) this.log('applications start again', { epoch, started });
   }
@@ -72,20 +84,23 @@ export class SiteControl {
     }
   }
 
+  /** @returns whether the epoch is open there now; it is not where it never was. */
   private async openServer(
     target: AdmissionTarget,
     epoch: number,
     again: boolean,
     confirm: () => Promise<boolean>,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const before = (await serverTime(target, signal)) + times.openWithinMs;
     if (!(await confirm())) throw new Error('the lease is not confirmed');
     try {
       await admit(target, epoch, signal, { hand: 'agent', before, again });
+      return true;
     } catch (cause) {
       const elsewhere = cause instanceof StandbyError && ['EpochUnknown', 'ServerIsReplica'].includes(cause.code);
       if (!again || !elsewhere) throw cause;
+      return false;
     }
   }
 

@@ -1,0 +1,58 @@
+import { expect } from 'chai';
+import { SiteControl } from '../../agent/site';
+import type { Workloads } from '../../agent/workloads';
+import { readServer, tryWrite } from '../../adapters/postgres/admission';
+import { StandbyError } from '../../failover/errors';
+import { TestServer } from '../adapters/postgres';
+import { TestWorld } from '../kubernetes/world';
+
+const patience = () => AbortSignal.timeout(30_000);
+
+describe('the agent at its site’s servers', function () {
+  this.timeout(60_000);
+  const world = new TestWorld(229);
+  const server = new TestServer(world, 'psql-here', 0);
+  /** Nothing listens there. */
+  const gone = world.plan.database(7);
+  const control = (own: string, ...applications: readonly string[]) =>
+    new SiteControl(
+      { ...server.target, host: own },
+      { servers: async () => applications, start: async () => 0 } as unknown as Workloads,
+      () => undefined,
+    );
+  const open = (site: SiteControl, epoch: number, first: boolean) =>
+    site
+      .open(epoch, first, async () => true, patience())
+      .then(
+        () => 'open',
+        (cause: unknown) => (cause instanceof StandbyError ? cause.code : String(cause)),
+      );
+  const writes = async (epoch: number) => (await tryWrite(server.target, epoch, patience())).accepted;
+
+  before(async () => {
+    await world.modules.authority.createAuthority();
+    await server.create();
+  });
+  after(() => world.remove());
+
+  it('opens an epoch on it though the applications are still told of a server that is gone', async () => {
+    const { host } = server.target;
+    expect(await open(control(host, gone), 2, true)).to.equal('open');
+    expect(await writes(2)).to.equal(true);
+  });
+
+  it('does not take an epoch for open that is open nowhere', async () => {
+    expect(await open(control(gone), 3, true)).to.equal('DatabaseUnreachable');
+    expect(await open(control(server.target.host, gone), 3, false)).to.equal('DatabaseUnreachable');
+    expect(await writes(3)).to.equal(false);
+  });
+
+  it('opens again, where it was, what it had closed for want of its lease', async () => {
+    const site = control(gone, server.target.host);
+    await control(server.target.host).close(2, false, patience());
+    expect(await writes(2)).to.equal(false);
+    expect(await open(site, 2, false)).to.equal('open');
+    expect((await readServer(server.target, patience())).token).to.include({ epoch: 2, open: true });
+    expect(await writes(2)).to.equal(true);
+  });
+});
