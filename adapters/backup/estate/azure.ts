@@ -1,7 +1,7 @@
 /** Resources of Azure read and put back one by one: lists with all their pages, and a PUT that has ended when it returns. */
 import { keptResource, type KeptResource } from '../../../backup/estate/resources';
 import { StandbyError } from '../../../failover/errors';
-import type { Cloud } from '../../azure/cloud';
+import { apiVersions, type Cloud } from '../../azure/cloud';
 import { until } from '../../patience';
 
 const madeWithinMs = 120_000;
@@ -36,6 +36,13 @@ export async function listAll(
 
 export const keptOf = async (cloud: Cloud, path: string, apiVersion: string, signal: AbortSignal) =>
   (await listAll(cloud, path, apiVersion, signal)).map((answer) => keptResource(answer, apiVersion));
+
+/** @returns the group that resources are in: it is made before them. Nothing where there is none. */
+export async function groupOf(cloud: Cloud, id: string, signal: AbortSignal): Promise<readonly KeptResource[]> {
+  const [group = ''] = /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+/i.exec(id) ?? [];
+  const there = await readOne(cloud, group, apiVersions.resources, signal);
+  return there ? [keptResource(there, apiVersions.resources)] : [];
+}
 
 /** @returns what is there, or undefined where it is not. */
 export async function readOne(

@@ -61,7 +61,11 @@ async function onDatabase(
   const { host, port, user, password, database } = target;
   const env = {
     ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
-    ...{ PGSSLMODE: target.plain ? 'disable' : 'verify-full', PGSSLROOTCERT: authorityFile(environment, folder, target), PGCONNECT_TIMEOUT: '5' },
+    ...{
+      PGSSLMODE: target.plain ? 'disable' : 'verify-full',
+      PGSSLROOTCERT: authorityFile(environment, folder, target),
+      PGCONNECT_TIMEOUT: '5',
+    },
   };
   await runProgram(program(name, environment), args, { signal, env, code: 'IdentityUnread' });
 }

@@ -1,11 +1,11 @@
-/** Data set `monitoring`: both sites' workspaces, the people who are told, the alerts, and what sends its logs where. */
+/** Data set `monitoring`: both sites' groups, workspaces, the people who are told, the alerts, and what sends its logs where. */
 import { parseResources, resourceChanges, type KeptResource } from '../../../backup/estate/resources';
 import type { EstateFile, EstateSet } from '../../../backup/estate/set';
 import type { Call } from '../../../backup/ports';
 import { sites, type Site } from '../../../config/fields';
 import { apiVersions, cloudOf } from '../../azure/cloud';
 import type { AdapterContext } from '../../context';
-import { keptOf, listAll, orNothing, putBack } from './azure';
+import { groupOf, keptOf, listAll, orNothing, putBack } from './azure';
 import { jsonFile, readJsonFile } from './files';
 
 const fileName = (site: Site) => `${site}.json`;
@@ -55,7 +55,7 @@ async function monitoringOf({ environment, landscape }: AdapterContext, site: Si
     ),
   );
   const byId = (one: KeptResource, other: KeptResource) => (one.id < other.id ? -1 : 1);
-  return [...lists, settings.flat()].flatMap((list) => [...list].sort(byId));
+  return [await groupOf(cloud, group, signal), ...lists, settings.flat()].flatMap((list) => [...list].sort(byId));
 }
 
 const changes = (context: AdapterContext, files: readonly EstateFile[], call: Call) =>

@@ -17,7 +17,7 @@ import { apps, sites, type Site } from '../../../config/fields';
 import { apiVersions, cloudOf } from '../../azure/cloud';
 import type { AdapterContext } from '../../context';
 import { cloudflare, cloudflareText, recordsOf, zoneId } from '../../names/cloudflare';
-import { keptOf, orNothing, putBack, readOne } from './azure';
+import { groupOf, keptOf, orNothing, putBack, readOne } from './azure';
 import { jsonFile, readJsonFile, textFile } from './files';
 
 /** Largest batch that every plan of the vendor takes. */
@@ -80,20 +80,21 @@ function zonePath({ landscape }: AdapterContext, site: Site): string {
   return `/subscriptions/${subscription}/resourceGroups/${globalResourceGroup}/providers/Microsoft.Network/privateDnsZones/${internalZone}`;
 }
 
-/** Zone first, then its records, then who sees it: the order in which they can be made. Nothing where there is no zone. */
+/** The group, the zone, its records, who sees it: the order in which they can be made. */
 async function privateZone(context: AdapterContext, site: Site, { signal, progress }: Call): Promise<KeptResource[]> {
   const cloud = cloudOf(context);
   const path = zonePath(context, site);
   progress(`zone ${path.split('/').at(-1)}`);
   const zone = await readOne(cloud, path, apiVersion, signal);
-  if (!zone) return [];
+  const group = await groupOf(cloud, path, signal);
+  if (!zone) return [...group];
   const [records, links] = await Promise.all([
     orNothing(keptOf(cloud, `${path}/ALL`, apiVersion, signal)),
     orNothing(keptOf(cloud, `${path}/virtualNetworkLinks`, apiVersion, signal)),
   ]);
   // The vendor makes the SOA with the zone.
   const own = records.filter(({ id }) => !/\/SOA\/@$/i.test(id));
-  return [keptResource(zone, apiVersion), ...own, ...links];
+  return [...group, keptResource(zone, apiVersion), ...own, ...links];
 }
 
 /** Records that say where the business is: the failover stack writes them. */
