@@ -39,6 +39,8 @@ export interface DatabaseFacts {
   readonly schema: string;
   /** Highest number of the sentinel table; absent where there is none. */
   readonly sentinel?: number;
+  /** Names of roles that its definitions speak of: a server that is to restore it needs them. */
+  readonly roles?: readonly string[];
 }
 
 export interface Manifest {
@@ -54,6 +56,11 @@ export interface Manifest {
   readonly recoveryPoint: Instant;
   readonly parts: readonly Part[];
   readonly facts?: DatabaseFacts;
+  /**
+   * SHA-256 over what a restore of it would make, whatever else differs between two dumps: the definitions as SQL, and the plain
+   * digest of every table's rows. Equal ones restore to the same database.
+   */
+  readonly content?: string;
   /** Public keys (age) that can open it. */
   readonly recipients: readonly string[];
 }

@@ -45,7 +45,7 @@ const wholeOr = (fallback: number, maximum: number, description: string) =>
   });
 
 const kept = z.strictObject({
-  daily: wholeOr(35, 1_000, 'Days for which the last backup of each is kept.'),
+  daily: wholeOr(35, 1_000, 'Days for which the first backup of each is kept.'),
   weekly: wholeOr(12, 1_000, 'Weeks, likewise.'),
   monthly: wholeOr(12, 1_000, 'Months, likewise.'),
 });

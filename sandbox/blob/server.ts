@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type * as http from 'node:http';
 import { hang, isCarriedOut } from '../chaos/http';
 import { ChaosBook, chaosFiles } from '../chaos/rules';
+import type { StorageContainer } from '../azure/storage';
 import { isCutOff } from '../silence';
 import { outside, ports } from '../world';
 import type { Account, Accounts } from './accounts';
@@ -88,7 +89,10 @@ export class BlobService {
       if (await this.forward(exchange, {})) await this.versions.purge(account, container);
       return;
     }
-    if (blob === undefined) return void (await this.forward(exchange, {}));
+    if (blob === undefined) {
+      const answerHeaders = operation === 'readContainer' ? locksOf(account.containers[container]) : {};
+      return void (await this.forward(exchange, { answerHeaders }));
+    }
     const name = { container, blob };
     const version = query.get('versionid');
     if (version !== null) return this.actOnVersion(exchange, name, version);
@@ -202,6 +206,12 @@ const azuriteUrl = new RegExp(`http://${outside.azurite.replaceAll('.', '\\.')}:
 const hiddenListing = /<Container><Name>\$versions-[\s\S]*?<\/Container>/g;
 const withoutHidden = (body: Buffer) =>
   body.includes('$versions-') ? Buffer.from(body.toString('utf8').replace(hiddenListing, '')) : body;
+
+/** Azurite says of every container that nothing is locked in it. */
+const locksOf = (held: StorageContainer | undefined): http.OutgoingHttpHeaders => ({
+  'x-ms-has-immutability-policy': String(Boolean(held?.immutability)),
+  'x-ms-has-legal-hold': String(held?.legalHold ?? false),
+});
 
 function answerHeadersOf(given: http.IncomingHttpHeaders): http.OutgoingHttpHeaders {
   const headers: http.OutgoingHttpHeaders = { ...given };

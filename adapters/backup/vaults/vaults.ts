@@ -1,0 +1,38 @@
+/** The vaults that the configuration names. */
+import type { Vault } from '../../../backup/ports';
+import type { BackupConfig } from '../../../config/backup';
+import { StandbyError } from '../../../failover/errors';
+import type { AdapterContext } from '../../context';
+import { azureVault } from './azure';
+import { s3Vault } from './s3';
+
+/** @throws StandbyError BackupNotConfigured */
+export function backupOf(context: AdapterContext): BackupConfig {
+  const { backup } = context.configuration();
+  if (backup) return backup;
+  throw new StandbyError(
+    'BackupNotConfigured',
+    'standby:backup is not set: docs/configuration.md says what it needs, recipients and databases at least',
+  );
+}
+
+export interface Vaults {
+  /** Where backups are restored from, and verdicts and receipts are kept. */
+  readonly site: Vault;
+  readonly offsite?: Vault;
+  /** All that can be written to by a program. */
+  readonly all: readonly Vault[];
+}
+
+/** Asks nobody yet. @throws StandbyError CredentialsMissing */
+export function openVaults(context: AdapterContext): Vaults {
+  const { vaults } = backupOf(context);
+  const { environment, landscape } = context;
+  const { account, container } = landscape.sites[vaults.site].backup;
+  // Both accounts are of one cloud, so their addresses differ in their names alone.
+  const endpoint = landscape.store.endpoint.replace(landscape.store.account, account);
+  const site = azureVault({ name: vaults.site, endpoint, container }, environment);
+  if (!vaults.offsite) return { site, all: [site] };
+  const offsite = s3Vault({ name: 'offsite', ...vaults.offsite }, environment);
+  return { site, offsite, all: [site, offsite] };
+}
