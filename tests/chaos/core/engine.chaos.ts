@@ -33,8 +33,8 @@ describe('the engine under chaos', function () {
     const points = [at('intent', 'fence-database'), at('intent', 'promote'), at('result', 'reroute')];
     for (const [n, killAt] of points.entries()) {
       const killing: Killing = n % 2 === 0 ? 'machine' : 'process';
-      const { code } = await one.standby(n === 0 ? switchover : ['resume'], { killAt, killing });
-      expect(code, 'killed').to.equal(undefined);
+      const { code, stderr } = await one.standby(n === 0 ? switchover : ['resume'], { killAt, killing });
+      expect(code, `ended before it was killed: ${stderr}`).to.equal(undefined);
     }
     expect((await one.insist(['resume'], {}, 3)).code).to.equal(exits.done);
     one.moved();

@@ -65,6 +65,7 @@ export class Scenario {
     const scenario = new Scenario(world);
     await scenario.writers.start();
     await until('the first accepted write of PROD', () => scenario.wrote('prod', 1), 180_000);
+    await until('every instance is ready', () => world.ready(), 180_000);
     return scenario;
   }
 

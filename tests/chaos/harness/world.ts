@@ -155,6 +155,19 @@ export class ChaosWorld {
     return stdout;
   }
 
+  /** @returns whether every Deployment of both sites has all the instances that it wants. */
+  async ready(): Promise<boolean> {
+    const lists = await Promise.all(
+      own.sites.map((site) => this.kubectl(site, 'get', 'deployments', '-A', '-o', 'json')),
+    );
+    return lists.every((text) => {
+      const { items } = JSON.parse(text) as {
+        items: { spec: { replicas: number }; status: { readyReplicas?: number } }[];
+      };
+      return items.length > 0 && items.every(({ spec, status }) => (status.readyReplicas ?? 0) >= spec.replicas);
+    });
+  }
+
   /** Every production server there is, also one that nobody was told of yet; not those of a drill. */
   servers(): readonly recordModule.ServerRecord[] {
     return this.modules.record.listRecords().filter(({ name }) => !name.includes('drill'));
