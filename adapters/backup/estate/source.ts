@@ -43,7 +43,10 @@ class Git {
   /** Adds branches and tags, and moves branches on. @throws StandbyError SourceRewritten */
   async push(folder: string, remote: string, call: Call): Promise<void> {
     try {
-      await this.run(['-C', folder, 'push', '--quiet', '--', remote, ...kinds], call);
+      await this.run(
+        ['-C', folder, '-c', 'advice.pushUpdateRejected=false', 'push', '-q', '--', remote, ...kinds],
+        call,
+      );
     } catch (cause) {
       const { message } = cause as Error;
       if (!/non-fast-forward|fetch first|would clobber|rejected|already exists/i.test(message)) throw cause;
