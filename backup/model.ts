@@ -95,6 +95,8 @@ export interface Verdict {
   readonly defect?: Defect;
   /** Parts that an earlier check had restored already, by digest. */
   readonly reused?: number;
+  /** SHA-256 over the assertions that were asked. */
+  readonly asked?: string;
 }
 
 /** A moment that a server can be brought back to. */

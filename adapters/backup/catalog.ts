@@ -62,6 +62,7 @@ const verdictSchema = z.object({
     ])
     .exactOptional(),
   reused: z.number().exactOptional(),
+  asked: z.string().exactOptional(),
 });
 
 /** Verdicts outlive what they speak of by little: a new one is written at each check. */

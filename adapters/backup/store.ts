@@ -29,8 +29,8 @@ export interface Taken {
   readonly recoveryPoint: Instant;
   readonly parts: readonly PlainPart[];
   readonly facts?: DatabaseFacts;
-  /** Of what it holds, whatever it was made by; see `Manifest.content`. */
-  readonly content?: string;
+  /** @returns what `Manifest.content` is, once the digests are known. */
+  readonly content?: (parts: readonly Part[]) => string;
 }
 
 export interface Keeping {
@@ -69,7 +69,7 @@ export async function keepBackup(taken: Taken, keeping: Keeping, call: Call): Pr
     const manifest: Manifest = {
       ...{ format: 1, id, company, dataSet, tool, startedAt, endedAt: now(), recoveryPoint, parts, recipients },
       ...(facts ? { facts } : {}),
-      ...(content ? { content } : {}),
+      ...(content ? { content: content(parts) } : {}),
     };
     const text = Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`);
     await everywhere(vaults, (vault) => vault.put(manifestName(company, dataSet, id), text, until, call));
