@@ -1,10 +1,8 @@
-import { BlobContainer } from '@pulumi/azure-native/storage/blobContainer';
 import { BlobContainerImmutabilityPolicy } from '@pulumi/azure-native/storage/blobContainerImmutabilityPolicy';
-import { BlobServiceProperties } from '@pulumi/azure-native/storage/blobServiceProperties';
 import { ManagementPolicy } from '@pulumi/azure-native/storage/managementPolicy';
-import { StorageAccount } from '@pulumi/azure-native/storage/storageAccount';
 import * as pulumi from '@pulumi/pulumi';
 import type { Options } from '../options';
+import { privateStorage, type PrivateStorage } from '../storage/privateStorage';
 
 export interface BackupStorageArgs {
   readonly resourceGroupName: pulumi.Input<string>;
@@ -26,80 +24,28 @@ export class BackupStorage extends pulumi.ComponentResource {
 
   constructor(name: string, args: BackupStorageArgs, opts?: Options) {
     super('standby:backup:BackupStorage', name, {}, opts);
-    const account = storageAccount(this, name, args);
-    const versions = versioning(this, name, args, account);
-    const container = backupContainer(this, name, args, account, versions);
-    immutability(this, name, args, account, container);
-    lifecycle(this, name, args, account, versions);
+    const storage = privateStorage(this, name, {
+      ...args,
+      accessTier: 'Cool',
+      containerName: 'backups',
+      versions: true,
+      undeleteDays: args.retentionDays,
+    });
+    immutability(this, name, args, storage);
+    lifecycle(this, name, args, storage);
 
-    this.accountName = account.name;
-    this.accountId = account.id;
-    this.containerName = container.name;
+    this.accountName = storage.account.name;
+    this.accountId = storage.account.id;
+    this.containerName = storage.container.name;
     this.registerOutputs({ accountName: this.accountName, containerName: this.containerName });
   }
-}
-
-function storageAccount(parent: pulumi.Resource, name: string, args: BackupStorageArgs) {
-  return new StorageAccount(
-    `${name}-account`,
-    {
-      resourceGroupName: args.resourceGroupName,
-      location: args.location,
-      accountName: args.accountName,
-      kind: 'StorageV2',
-      sku: { name: args.redundancy },
-      accessTier: 'Cool',
-      minimumTlsVersion: 'TLS1_2',
-      enableHttpsTrafficOnly: true,
-      allowBlobPublicAccess: false,
-      allowSharedKeyAccess: false,
-      defaultToOAuthAuthentication: true,
-      allowCrossTenantReplication: false,
-    },
-    { parent, protect: true },
-  );
-}
-
-function versioning(parent: pulumi.Resource, name: string, args: BackupStorageArgs, account: StorageAccount) {
-  return new BlobServiceProperties(
-    `${name}-blobs`,
-    {
-      resourceGroupName: args.resourceGroupName,
-      accountName: account.name,
-      blobServicesName: 'default',
-      isVersioningEnabled: true,
-      deleteRetentionPolicy: { enabled: true, days: args.retentionDays },
-      containerDeleteRetentionPolicy: { enabled: true, days: args.retentionDays },
-    },
-    { parent },
-  );
-}
-
-function backupContainer(
-  parent: pulumi.Resource,
-  name: string,
-  args: BackupStorageArgs,
-  account: StorageAccount,
-  versions: BlobServiceProperties,
-) {
-  return new BlobContainer(
-    `${name}-container`,
-    {
-      resourceGroupName: args.resourceGroupName,
-      accountName: account.name,
-      containerName: 'backups',
-      publicAccess: 'None',
-    },
-    { parent, protect: true, dependsOn: versions },
-  );
 }
 
 function immutability(
   parent: pulumi.Resource,
   name: string,
   args: BackupStorageArgs,
-  account: StorageAccount,
-  container: BlobContainer,
+  { account, container }: PrivateStorage,
 ) {
   return new BlobContainerImmutabilityPolicy(
     `${name}-immutability`,
@@ -121,8 +67,7 @@ function lifecycle(
   parent: pulumi.Resource,
   name: string,
   args: BackupStorageArgs,
-  account: StorageAccount,
-  versions: BlobServiceProperties,
+  { account, service }: PrivateStorage,
 ) {
   const after = pulumi.output(args.retentionDays).apply((days) => days + 1);
   return new ManagementPolicy(
@@ -148,6 +93,6 @@ function lifecycle(
         ],
       },
     },
-    { parent, dependsOn: versions },
+    { parent, dependsOn: service },
   );
 }

@@ -1,11 +1,10 @@
 import { RoleAssignment } from '@pulumi/azure-native/authorization/roleAssignment';
 import { ResourceGroup } from '@pulumi/azure-native/resources/resourceGroup';
-import { BlobContainer } from '@pulumi/azure-native/storage/blobContainer';
-import { BlobServiceProperties } from '@pulumi/azure-native/storage/blobServiceProperties';
-import { StorageAccount } from '@pulumi/azure-native/storage/storageAccount';
+import type { BlobContainer } from '@pulumi/azure-native/storage/blobContainer';
 import * as pulumi from '@pulumi/pulumi';
 import { roleDefinition, roles, stableGuid } from '../access/roles';
 import type { Options } from '../options';
+import { privateStorage } from '../storage/privateStorage';
 
 export interface CoordinationStoreArgs {
   /** A group of its own: it outlives both sites. */
@@ -44,9 +43,16 @@ export class CoordinationStore extends pulumi.ComponentResource {
       { resourceGroupName: args.resourceGroupName, location: args.location },
       { parent: this, protect: true },
     );
-    const account = storageAccount(this, name, args, group);
-    const deletion = softDelete(this, name, group, account);
-    const container = blobContainer(this, name, args, group, account, deletion);
+    const { account, container } = privateStorage(this, name, {
+      ...args,
+      resourceGroupName: group.name,
+      // The loss of one building takes neither lease nor journal away, that of the region leaves a copy of the journal.
+      redundancy: 'Standard_GZRS',
+      accessTier: 'Hot',
+      // The lease is written every second, and each write would leave a version behind.
+      versions: false,
+      undeleteDays,
+    });
     for (const [site, principalId] of Object.entries(args.identities)) {
       dataAccess(this, `${name}-${site}`, container, { principalId, principalType: 'ServicePrincipal' });
     }
@@ -57,64 +63,6 @@ export class CoordinationStore extends pulumi.ComponentResource {
     this.containerName = container.name;
     this.registerOutputs({ accountName: this.accountName, endpoint: this.endpoint });
   }
-}
-
-function storageAccount(parent: pulumi.Resource, name: string, args: CoordinationStoreArgs, group: ResourceGroup) {
-  return new StorageAccount(
-    `${name}-account`,
-    {
-      resourceGroupName: group.name,
-      location: args.location,
-      accountName: args.accountName,
-      kind: 'StorageV2',
-      // The loss of one building takes neither lease nor journal away, that of the region leaves a copy of the journal.
-      sku: { name: 'Standard_GZRS' },
-      accessTier: 'Hot',
-      minimumTlsVersion: 'TLS1_2',
-      enableHttpsTrafficOnly: true,
-      allowBlobPublicAccess: false,
-      allowSharedKeyAccess: false,
-      defaultToOAuthAuthentication: true,
-      allowCrossTenantReplication: false,
-    },
-    { parent, protect: true },
-  );
-}
-
-/** Without versions: the lease is written every second, and each write would leave one behind. */
-function softDelete(parent: pulumi.Resource, name: string, group: ResourceGroup, account: StorageAccount) {
-  return new BlobServiceProperties(
-    `${name}-blobs`,
-    {
-      resourceGroupName: group.name,
-      accountName: account.name,
-      blobServicesName: 'default',
-      isVersioningEnabled: false,
-      deleteRetentionPolicy: { enabled: true, days: undeleteDays },
-      containerDeleteRetentionPolicy: { enabled: true, days: undeleteDays },
-    },
-    { parent },
-  );
-}
-
-function blobContainer(
-  parent: pulumi.Resource,
-  name: string,
-  args: CoordinationStoreArgs,
-  group: ResourceGroup,
-  account: StorageAccount,
-  deletion: BlobServiceProperties,
-) {
-  return new BlobContainer(
-    `${name}-container`,
-    {
-      resourceGroupName: group.name,
-      accountName: account.name,
-      containerName: args.containerName,
-      publicAccess: 'None',
-    },
-    { parent, protect: true, dependsOn: deletion },
-  );
 }
 
 function dataAccess(parent: pulumi.Resource, name: string, container: BlobContainer, principal: Principal) {

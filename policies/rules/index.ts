@@ -1,6 +1,7 @@
 /** All policies, in the order in which they are listed to people. */
 import type { Rule } from '../rule';
 import { backupImmutability, backupImmutabilityLocked, backupRetention } from './backup';
+import { backupCopies } from './copies';
 import { noOpenFirewall, noPublicBlobs } from './exposure';
 import { logRetention } from './logs';
 import { dataResourcesKept, protectData, protectDataGroups } from './protection';
@@ -15,6 +16,7 @@ export const rules: readonly Rule[] = [
   reprotect,
   backupImmutability,
   backupImmutabilityLocked,
+  backupCopies,
   logRetention,
   eeaRegionsOnly,
   tls,

@@ -3,11 +3,12 @@ import * as path from 'node:path';
 import { rules } from '../../policies/rules';
 import { readProfile } from '../../policies/settings';
 import { checkState } from '../../policies/state';
+import { copiesCases } from './copies-cases';
 import { dataCases } from './data-cases';
 import { platformCases } from './platform-cases';
 import { exported, findings } from './state';
 
-const cases = [...dataCases, ...platformCases];
+const cases = [...dataCases, ...copiesCases, ...platformCases];
 
 describe('policies', () => {
   for (const { policy, passes, violations } of cases) {

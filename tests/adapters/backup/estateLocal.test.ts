@@ -130,7 +130,7 @@ describe('adapters/backup/estate: secrets', () => {
     const environment = { CLOUDFLARE_API_TOKEN: 't-1', OTHER: 'o-1' };
     const set = secretsSet(contextWith(environment), variables);
     expect(set.secondKey).to.equal(true);
-    expect(set.restore, 'they come back as a file').to.equal(undefined);
+    expect('restore' in set, 'they come back as a file').to.equal(false);
     const files = await set.collect(call());
     expect(JSON.parse(textOf(files, 'secrets.json'))).to.deep.equal({
       sites: { prod: secrets, intg: secrets },

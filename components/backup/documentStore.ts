@@ -1,0 +1,95 @@
+import { ManagementPolicy } from '@pulumi/azure-native/storage/managementPolicy';
+import * as pulumi from '@pulumi/pulumi';
+import type { Options } from '../options';
+import { privateStorage, type PrivateStorage } from '../storage/privateStorage';
+
+export interface DocumentStoreArgs {
+  readonly resourceGroupName: pulumi.Input<string>;
+  readonly location: pulumi.Input<string>;
+  /** 3 to 24 lower-case letters and digits, unique in the world. */
+  readonly accountName: pulumi.Input<string>;
+  /** One with a second region: Standard_GRS and its like. */
+  readonly redundancy: pulumi.Input<string>;
+  /** Days that nobody can change or delete a version of a document. */
+  readonly retentionDays: pulumi.Input<number>;
+  /** Days after which an earlier version is moved to cheaper storage. @default - 30 */
+  readonly coolAfterDays?: pulumi.Input<number>;
+}
+
+const containerName = 'documents';
+
+/**
+ * Customers' documents. Each writing of one is a version, and each version is read-only for its time: a document is worked on as
+ * ever, and whatever it was can be had again (`standby estate restore documents`).
+ */
+export class DocumentStore extends pulumi.ComponentResource {
+  readonly accountName: pulumi.Output<string>;
+  readonly accountId: pulumi.Output<string>;
+  /** Address of the blob service, with a slash at its end. */
+  readonly endpoint: pulumi.Output<string>;
+  readonly containerName: pulumi.Output<string>;
+
+  constructor(name: string, args: DocumentStoreArgs, opts?: Options) {
+    super('standby:backup:DocumentStore', name, {}, opts);
+    const storage = privateStorage(this, name, {
+      ...args,
+      accessTier: 'Hot',
+      containerName,
+      versions: true,
+      undeleteDays: pulumi.output(args.retentionDays).apply((days) => Math.min(days, longestUndelete)),
+      // Of the account, so of every version: a container's own policy would forbid a document's second version.
+      immutableVersions: {
+        enabled: true,
+        immutabilityPolicy: {
+          immutabilityPeriodSinceCreationInDays: args.retentionDays,
+          state: 'Unlocked',
+          allowProtectedAppendWrites: false,
+        },
+      },
+    });
+    lifecycle(this, name, args, storage);
+
+    this.accountName = storage.account.name;
+    this.accountId = storage.account.id;
+    this.endpoint = storage.account.primaryEndpoints.blob;
+    this.containerName = storage.container.name;
+    this.registerOutputs({ accountName: this.accountName, containerName: this.containerName });
+  }
+}
+
+/** What the vendor takes. */
+const longestUndelete = 365;
+const usualCoolAfterDays = 30;
+
+/** Earlier versions get cheaper; nothing is deleted by itself: a document has no time after which nobody wants it. */
+function lifecycle(
+  parent: pulumi.Resource,
+  name: string,
+  args: DocumentStoreArgs,
+  { account, service }: PrivateStorage,
+) {
+  return new ManagementPolicy(
+    `${name}-lifecycle`,
+    {
+      resourceGroupName: args.resourceGroupName,
+      accountName: account.name,
+      managementPolicyName: 'default',
+      policy: {
+        rules: [
+          {
+            name: 'cool',
+            enabled: true,
+            type: 'Lifecycle',
+            definition: {
+              filters: { blobTypes: ['blockBlob'], prefixMatch: [`${containerName}/`] },
+              actions: {
+                version: { tierToCool: { daysAfterCreationGreaterThan: args.coolAfterDays ?? usualCoolAfterDays } },
+              },
+            },
+          },
+        ],
+      },
+    },
+    { parent, dependsOn: service },
+  );
+}
