@@ -143,7 +143,10 @@ async function definitionsOf(folder: string, environment: Environment, { signal 
   const chosen = `${folder}.list`;
   await fs.writeFile(chosen, list.filter((line) => / SEQUENCE SET /.test(line)).join('\n'));
   const definitions = await restore('--section=pre-data', '--section=post-data', '--file=-');
-  return { sql: `${definitions}\n${await restore(`--use-list=${chosen}`, '--file=-')}`, tables: new Map(entries) };
+  const sequences = await restore(`--use-list=${chosen}`, '--file=-');
+  // Lines for psql, with a random word in them.
+  const sql = `${definitions}\n${sequences}`.replace(/^\\(un)?restrict .*$/gm, '');
+  return { sql, tables: new Map(entries) };
 }
 
 /** The table of contents has the time of the dump in it; what it stands for has not. */

@@ -43,7 +43,8 @@ export function vaultOf(name: string, container: ContainerClient): Vault {
         .getBlockBlobClient(object)
         .uploadStream(stream, blockBytes, blocksAtOnce, options)
         .catch((cause: unknown) => {
-          throw faultOf(name, object, cause, call);
+          // The policy forbids the overwrite before the condition is looked at.
+          throw isImmutable(cause) ? objectExists(name, object) : faultOf(name, object, cause, call);
         });
     },
     get: async (object, call) => {
@@ -88,12 +89,14 @@ async function* list(name: string, container: ContainerClient, prefix: string, c
   }
 }
 
+const isImmutable = (cause: unknown) => cause instanceof RestError && /^BlobImmutableDueTo/.test(cause.code ?? '');
+
 function faultOf(vault: string, object: string, cause: unknown, { signal }: Call): unknown {
   if (signal.aborted) return signal.reason;
   if (!(cause instanceof RestError)) return vaultFault(vault, object, undefined, cause as Error);
   const { code = '', statusCode } = cause;
   if (code === 'BlobAlreadyExists' || statusCode === 412) return objectExists(vault, object);
-  if (/^BlobImmutableDueTo/.test(code)) return objectLocked(vault, object, cause);
+  if (isImmutable(cause)) return objectLocked(vault, object, cause);
   if (statusCode === 404) return objectMissing(vault, object);
   return vaultFault(vault, object, statusCode, new Error(code || cause.message.split('\n')[0]));
 }

@@ -42,6 +42,8 @@ export function s3Vault(place: S3Place, environment: Readonly<Record<string, str
       `vault ${place.name} needs STANDBY_OFFSITE_KEY_ID and STANDBY_OFFSITE_SECRET: set both`,
     );
   }
+  // It would tell whoever reads an error of newer versions of Node.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] = 'true';
   const client = new S3Client({
     endpoint: place.endpoint,
     region: place.region,
@@ -49,6 +51,8 @@ export function s3Vault(place: S3Place, environment: Readonly<Record<string, str
     // Every provider has this form; a bucket's own host name is not in every certificate.
     forcePathStyle: true,
     maxAttempts: 5,
+    // Every byte is held against the manifest, which says more than a checksum that the storage keeps beside it.
+    responseChecksumValidation: 'WHEN_REQUIRED',
   });
   return new S3Vault(place, client);
 }
