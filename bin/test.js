@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 'use strict';
 /** `npm test`: its own set-up, then lint, format, types and tests. Arguments go to mocha. Exit code 1 when any of them fails. */
-const { spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { prepare, fail, repository } = require('./dependencies');
 
@@ -11,22 +13,49 @@ const checks = [
   ['lint', 'eslint', '.', '--max-warnings', '0'],
   ['format', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['types', 'tsc', '--noEmit', '-p', '.'],
-  ['tests', 'mocha', ...mochaArguments()],
 ];
 
-function mochaArguments() {
+/** What has the machine to itself: whole sandboxes, and figures that are measured. */
+const alone = 'tests/{scenarios,chaos}/**/*.test.ts';
+
+function suites() {
   const given = process.argv.slice(2);
-  return given.length > 0 ? given : ['tests/**/*.test.ts'];
+  if (given.length > 0) return [['tests', 'mocha', ...given]];
+  const together = ['--parallel', '--jobs', '2', 'tests/**/*.test.ts', '--ignore', alone];
+  return [
+    ['tests', 'mocha', ...together],
+    ['scenarios', 'mocha', alone],
+  ];
 }
+
+/** File that each run of mocha adds its counts to. */
+const counts = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'standby-counts-')), 'counts');
 
 function passes([name, tool, ...args]) {
   const began = Date.now();
-  const { status } = spawnSync(path.join(repository, 'node_modules', '.bin', tool), args, {
+  const child = spawn(path.join(repository, 'node_modules', '.bin', tool), args, {
     cwd: repository,
     stdio: 'inherit',
+    env: { ...process.env, STANDBY_TEST_COUNTS: counts },
   });
-  console.log(`${name}: ${status === 0 ? 'passed' : 'FAILED'} (${seconds(began)})`);
-  return status === 0;
+  return new Promise((resolve) => {
+    child.on('close', (status) => {
+      console.log(`${name}: ${status === 0 ? 'passed' : 'FAILED'} (${seconds(began)})`);
+      resolve(status === 0);
+    });
+  });
+}
+
+/** `N passed, N failed` over all runs of mocha. */
+function count() {
+  const text = fs.existsSync(counts) ? fs.readFileSync(counts, 'utf8') : '';
+  const lines = text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+  const sum = (what) => lines.reduce((total, one) => total + one[what], 0);
+  fs.rmSync(path.dirname(counts), { recursive: true });
+  return `${sum('passes')} passed, ${sum('failures')} failed`;
 }
 
 async function main() {
@@ -35,10 +64,14 @@ async function main() {
   const { bootstrap } = require('../sandbox/bootstrap');
   await bootstrap(console.log).catch((cause) => fail(cause.message));
   console.log(`set-up: done (${seconds(began)})`);
-  const failed = checks.filter((check) => !passes(check)).map(([name]) => name);
+  const failed = [];
+  const note = ([name], passed) => passed || failed.push(name);
+  await Promise.all(checks.map(async (check) => note(check, await passes(check))));
+  for (const suite of suites()) note(suite, await passes(suite));
   console.log(
     failed.length === 0 ? `all passed (${seconds(began)})` : `failed: ${failed.join(', ')} (${seconds(began)})`,
   );
+  console.log(count());
   process.exitCode = failed.length === 0 ? 0 : 1;
 }
 

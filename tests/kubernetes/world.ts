@@ -75,8 +75,9 @@ export class TestWorld {
     return path.join(this.modules.world.folders.kubernetes('prod'), 'kubeconfig');
   }
 
-  /** Makes the authority and the bundles that pods and parts run. */
+  /** Makes the authority and the bundles that pods and parts run. A test that was killed may have left its packet filter. */
   async prepare(): Promise<void> {
+    for (const site of own.sites) this.modules.silence.setSilence(site, 'none');
     await this.modules.authority.createAuthority();
     for (const [name, source] of Object.entries(bundles)) {
       buildSync({

@@ -6,7 +6,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type * as standpointsModule from '../../../sandbox/network/standpoints';
-import { address, Service, subscription, tenant } from '../../azure/service';
+import { address, Service, subscription, tenant, world } from '../../azure/service';
 import { administrator } from '../../azure-postgres/client';
 import { modulesOf } from '../../support/modules';
 import type { Order, Report } from './restorer';
@@ -122,12 +122,12 @@ describe('adapters: recovery by the managed server itself', function () {
       ...{ outfile: hook, bundle: true, platform: 'node', format: 'cjs', packages: 'external', logLevel: 'error' },
     });
     const { standpoints } = modulesOf<{ standpoints: typeof standpointsModule }>(
-      { STANDBY_WORLD: '203', STANDBY_HOME: service.home },
+      { STANDBY_WORLD: String(world), STANDBY_HOME: service.home },
       { standpoints: 'network/standpoints' },
     );
     restorer = new Restorer({
       NODE_EXTRA_CA_CERTS: path.join(service.home, 'run', 'authority', 'ca.pem'),
-      ...{ STANDBY_WORLD: '203', STANDBY_HOME: service.home },
+      ...{ STANDBY_WORLD: String(world), STANDBY_HOME: service.home },
       STANDBY_NET: JSON.stringify({
         ...standpoints.outsideStandpoint,
         address: person,
