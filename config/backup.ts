@@ -1,5 +1,6 @@
 /** Backups of what the business can't lose: what is taken, how often, where it is kept and for how long, who can open it. */
 import { z } from 'zod';
+import { estateSchema } from './estate';
 import type { FailoverConfig } from './failover';
 import * as f from './fields';
 import type { Check, Issue } from './issues';
@@ -37,17 +38,10 @@ const databaseSchema = z.strictObject({
   }),
 });
 
-/** A whole number that may be left out, and so may the group that it is in. */
-const wholeOr = (fallback: number, maximum: number, description: string) =>
-  f.field(z.int().min(1).max(maximum).default(fallback), {
-    description,
-    allowed: `a whole number from 1 to ${maximum}`,
-  });
-
 const kept = z.strictObject({
-  daily: wholeOr(35, 1_000, 'Days for which the first backup of each is kept.'),
-  weekly: wholeOr(12, 1_000, 'Weeks, likewise.'),
-  monthly: wholeOr(12, 1_000, 'Months, likewise.'),
+  daily: f.whole(1, 1_000, 'Days for which the first backup of each is kept.', 35),
+  weekly: f.whole(1, 1_000, 'Weeks, likewise.', 12),
+  monthly: f.whole(1, 1_000, 'Months, likewise.', 12),
 });
 
 const scheduleSchema = z.strictObject({
@@ -62,7 +56,7 @@ const scheduleSchema = z.strictObject({
       fix: 'write HOURS:MINUTES, between quotation marks',
     },
   ),
-  everyHours: wholeOr(1, 24, 'Hours between two backups of the databases.'),
+  everyHours: f.whole(1, 24, 'Hours between two backups of the databases.', 1),
 });
 
 const offsiteSchema = z.strictObject({
@@ -95,7 +89,7 @@ const offlineSchema = z.strictObject({
     allowed: '1 to 40 letters, digits, dots, hyphens and underscores',
     fix: 'write what stands on the medium',
   }),
-  everyDays: wholeOr(7, 366, 'Days after which another export is due.'),
+  everyDays: f.whole(1, 366, 'Days after which another export is due.', 7),
 });
 
 const vaultsSchema = z.strictObject({
@@ -134,6 +128,10 @@ export const backupSchema = z.strictObject({
     description: 'Databases that are taken and restored, each by itself.',
     allowed: 'a list of one database or more, each with its name',
     fix: 'name the databases that the business works on',
+  }),
+  estate: f.field(estateSchema.prefault({}), {
+    description: 'Everything else that a failover needs (`standby estate`).',
+    allowed: 'everyHours, repositories, variables, logsDays',
   }),
 });
 

@@ -27,11 +27,13 @@ export interface FieldNote {
 export const field = <S extends z.ZodType>(schema: S, note: FieldNote): S => schema.meta({ ...note });
 
 export const text = (pattern: RegExp, note: FieldNote) => field(z.string().regex(pattern), note);
-export const whole = (minimum: number, maximum: number, description: string, fallback?: number) => {
+export function whole(minimum: number, maximum: number, description: string): z.ZodInt;
+export function whole(minimum: number, maximum: number, description: string, fallback: number): z.ZodDefault<z.ZodInt>;
+export function whole(minimum: number, maximum: number, description: string, fallback?: number) {
   const schema = z.int().min(minimum).max(maximum);
   const note = { description, allowed: `a whole number from ${minimum} to ${maximum}` };
   return fallback === undefined ? field(schema, note) : field(schema.default(fallback), note);
-};
+}
 export const oneOf = <const T extends readonly [string, ...string[]]>(values: T, description: string) =>
   field(z.enum(values), { description, allowed: values.join(', ') });
 

@@ -108,6 +108,13 @@ export interface FailoverOutputs {
   /** Every server that holds or held production data, with its role now. */
   readonly servers: readonly { readonly name: string; readonly site: string; readonly role: string }[];
   readonly objectives: { readonly recoveryTimeHours: number; readonly recoveryPointHours: number };
+  /** Where copies of backups go, and how many keys open them. Absent where none are configured. */
+  readonly backup?: {
+    readonly site: string;
+    readonly offsite?: string;
+    readonly offline?: string;
+    readonly recipients: number;
+  };
 }
 
 /** Another stack has not told what this one needs. */

@@ -161,5 +161,17 @@ function outputs(
     identityFqdn: work.identity.identityFqdn,
     servers: servers.map((server) => ({ name: server.name, site: server.site, role: roleOf(server) })),
     objectives: config.objectives,
+    ...(config.backup ? { backup: copies(config.backup) } : {}),
   };
 }
+
+/** What the policy `backup-3-2-1-1-0` looks at. */
+const copies = ({
+  vaults,
+  recipients,
+}: NonNullable<FailoverConfig['backup']>): NonNullable<FailoverOutputs['backup']> => ({
+  site: vaults.site,
+  ...(vaults.offsite ? { offsite: vaults.offsite.endpoint } : {}),
+  ...(vaults.offline ? { offline: vaults.offline.label } : {}),
+  recipients: recipients.length,
+});
