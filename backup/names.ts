@@ -20,10 +20,12 @@ export const manifestName = (company: string, dataSet: DataSet, id: string): str
   `${company}/${dataSet}/${id}/${manifestFile}`;
 export const partName = (company: string, dataSet: DataSet, id: string, part: string): string =>
   `${company}/${dataSet}/${id}/${part}`;
+/** To a millisecond: a check may be repeated at once. */
+const instant = (at: Instant): string => new Date(at).toISOString().replace(/[-:.]/g, '');
 export const verdictName = (company: string, dataSet: DataSet, id: string, verifiedAt: Instant): string =>
-  `verdicts/${company}/${dataSet}/${id}/${newId(verifiedAt, '').slice(0, -1)}.json`;
+  `verdicts/${company}/${dataSet}/${id}/${instant(verifiedAt)}.json`;
 export const receiptName = (company: string, label: string, at: Instant): string =>
-  `receipts/${company}/${label}/${newId(at, '').slice(0, -1)}.json`;
+  `receipts/${company}/${label}/${instant(at)}.json`;
 
 const dataSetPattern =
   /^(database\/[^/]+|identity|names|state|journal|secrets|source|images|monitoring|logs|documents)$/;

@@ -27,6 +27,10 @@ interface Large {
 }
 const large: readonly Large[] = [
   {
+    listed: { backup: 'backups that prove themselves: taken, kept where nobody deletes them, restored' },
+    add: async (program) => (await import('./backup')).addBackupCommand(program),
+  },
+  {
     listed: { drill: 'INTG in isolation, on a copy of production’s data; production is not touched' },
     add: async (program) => (await import('./drill')).addDrillCommand(program),
   },

@@ -165,8 +165,10 @@ export async function readIdentities(environment: Readonly<Record<string, string
     throw refused(`can't be read (${cause.code})`);
   });
   try {
-    const { mode } = await handle.stat();
-    if ((mode & 0o077) !== 0) throw refused(`has mode ${(mode & 0o777).toString(8)}`);
+    const { mode, uid } = await handle.stat();
+    // A secret that a cluster mounts belongs to root, and its reader is in the group.
+    const open = uid === process.getuid?.() ? 0o077 : 0o037;
+    if ((mode & open) !== 0) throw refused(`has mode ${(mode & 0o777).toString(8)}`);
     return await identitiesOf((await handle.readFile('utf8')).match(/^AGE-SECRET-KEY-1[0-9A-Z]+$/gm) ?? []);
   } finally {
     await handle.close();

@@ -17,7 +17,7 @@ import type { Expected } from '../../../backup/verdict';
 import { repository } from '../../../sandbox/world';
 import { TestWorld, until } from '../../kubernetes/world';
 import { TestServer } from '../postgres';
-import { call, Gateway, outcome } from './gateway';
+import { call, Gateway } from './gateway';
 
 const company = 'acme';
 const bucket = 'vault';
