@@ -18,8 +18,8 @@ type Told = RunEvent extends infer Event ? (Event extends RunEvent ? Omit<Event,
 
 const firstPauseMs = 250;
 const longestPauseMs = 5_000;
-/** How long an act that was cut off may take to notice. */
-const graceMs = 5_000;
+/** How long an act that was cut off may take to notice: Pulumi writes down where it stands. */
+const graceMs = 12_000;
 
 export class Session {
   private queue: Promise<void> = Promise.resolve();
