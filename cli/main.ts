@@ -27,6 +27,10 @@ interface Large {
 }
 const large: readonly Large[] = [
   {
+    listed: { restore: 'the database as it was: a new server, single tables, or the last clean second' },
+    add: async (program) => (await import('./restore')).addRestoreCommand(program),
+  },
+  {
     listed: { backup: 'backups that prove themselves: taken, kept where nobody deletes them, restored' },
     add: async (program) => (await import('./backup')).addBackupCommand(program),
   },

@@ -25,6 +25,12 @@ const tables = `
   INSERT INTO bookings (customer, what, mood, data) SELECT n % 5 + 1, 'b' || n, 'good', '{"a": [1,  2]}' FROM generate_series(1, 100) n;
   INSERT INTO "odd ""shifts" SELECT date '2026-01-01' + n, 'eva', n FROM generate_series(1, 20) n;`;
 
+interface Line {
+  readonly key: { readonly id?: number };
+  readonly recovered: object | null;
+  readonly live: object | null;
+}
+
 describe('adapters: single tables out of the past', function () {
   this.timeout(90_000);
   const world = new TestWorld(235);
@@ -98,13 +104,13 @@ describe('adapters: single tables out of the past', function () {
       .readFileSync(file(schema), 'utf8')
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, never>);
+      .map((line) => JSON.parse(line) as Line);
     expect(fs.statSync(file(schema)).mode & 0o777).to.equal(0o600);
     expect(lines).to.have.length(13);
-    expect(lines.find(({ key }) => key['id'] === 60)).to.deep.include({ table: 'bookings', kind: 'changed' });
-    expect(lines.find(({ key }) => key['id'] === 60)?.['recovered']).to.include({ what: 'b60' });
-    expect(lines.find(({ key }) => key['id'] === 60)?.['live']).to.include({ what: 'newer' });
-    expect(lines.find(({ key }) => key['id'] === 3)?.['live']).to.equal(null);
+    expect(lines.find(({ key }) => key.id === 60)).to.deep.include({ table: 'bookings', kind: 'changed' });
+    expect(lines.find(({ key }) => key.id === 60)?.recovered).to.include({ what: 'b60' });
+    expect(lines.find(({ key }) => key.id === 60)?.live).to.include({ what: 'newer' });
+    expect(lines.find(({ key }) => key.id === 3)?.live).to.equal(null);
 
     const written = await mergeTables(live(), schema, { expected: difference, overwrite: false }, call());
     expect(written).to.deep.equal({

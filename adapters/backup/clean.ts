@@ -1,0 +1,102 @@
+/** The search for the last clean second: restores, asks, throws away; its answers are kept, so that it can be cut off and go on. */
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { z } from 'zod';
+import { decide, mostRestores, type Finding } from '../../backup/bisect';
+import type { Instant, RecoveryRange } from '../../backup/model';
+import type { Call, RecoverySource } from '../../backup/ports';
+import { StandbyError } from '../../failover/errors';
+import { connected, transaction, type ServerTarget } from '../postgres/connection';
+import { targetOf } from './recovery/recovery';
+
+const patience = { statementMs: 3_600_000, connectMs: 5_000 };
+
+/** @throws StandbyError AssertionWrong */
+export function parseAssertion(text: string): string {
+  if (/^\s*(select|with|table|values)\b[^;]*;?\s*$/i.test(text)) return text.replace(/;\s*$/, '');
+  throw new StandbyError(
+    'AssertionWrong',
+    'the assertion is not one SELECT; it gives one boolean, true when the data are clean, such as SELECT count(*) > 0 FROM bookings',
+    { exit: 'usage' },
+  );
+}
+
+/** Asks one server, which it can't change. @throws StandbyError AssertionUnclear */
+export async function isClean(target: ServerTarget, assertion: string, { signal }: Call): Promise<boolean> {
+  const rows = await connected(
+    target,
+    signal,
+    (client) =>
+      transaction(client, async () => {
+        await client.query('SET TRANSACTION READ ONLY');
+        return (await client.query<unknown[]>({ text: assertion, rowMode: 'array' })).rows;
+      }),
+    patience,
+  ).catch((cause: unknown) => {
+    if (signal.aborted || !(cause instanceof StandbyError) || cause.code !== 'DatabaseRefused') throw cause;
+    throw unclear(cause.message);
+  });
+  const value = rows[0]?.[0];
+  if (rows.length === 1 && rows[0]?.length === 1 && typeof value === 'boolean') return value;
+  throw unclear(`it gives ${rows.length} rows, and not one boolean`);
+}
+
+const unclear = (why: string) =>
+  new StandbyError(
+    'AssertionUnclear',
+    `the assertion can't be answered (${why}): correct it, or begin later with --since`,
+  );
+
+export interface Search {
+  readonly recovery: RecoverySource;
+  /** Server whose past it is. */
+  readonly source: string;
+  /** Database that is asked. */
+  readonly database: string;
+  readonly assertion: string;
+  readonly range: RecoveryRange;
+  /** Folder in which answers are kept. */
+  readonly folder: string;
+}
+
+/** @returns what was found, and how many restores it took. */
+export async function findClean(
+  { recovery, source, database, assertion, range, folder }: Search,
+  call: Call,
+): Promise<{ readonly finding: Exclude<Finding, { outcome: 'ask' }>; readonly restores: number }> {
+  const file = path.join(folder, `find-clean-${fingerprint(recovery.kind, source, database, assertion)}.json`);
+  const answers = readAnswers(file);
+  const most = mostRestores(range);
+  for (let restores = 0; ; restores += 1) {
+    const finding = decide(range, answers);
+    if (finding.outcome !== 'ask') return { finding, restores };
+    call.progress(`restore ${restores + 1} of at most ${most}: ${iso(finding.at)}`);
+    const server = await recovery.restore(finding.at, call);
+    try {
+      answers.set(finding.at, await isClean(targetOf(server, database), assertion, call));
+    } finally {
+      await server.remove();
+    }
+    keepAnswers(file, answers);
+    call.progress(`${iso(finding.at)} is ${answers.get(finding.at) ? 'clean' : 'dirty'}`);
+  }
+}
+
+/** Answers to this question about this database, and to no other. */
+const fingerprint = (...parts: readonly string[]) =>
+  createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 16);
+
+function readAnswers(file: string): Map<Instant, boolean> {
+  if (!fs.existsSync(file)) return new Map();
+  return new Map(z.array(z.tuple([z.number(), z.boolean()])).parse(JSON.parse(fs.readFileSync(file, 'utf8'))));
+}
+
+function keepAnswers(file: string, answers: ReadonlyMap<Instant, boolean>): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  const draft = `${file}.${process.pid}`;
+  fs.writeFileSync(draft, JSON.stringify([...answers]), { mode: 0o600 });
+  fs.renameSync(draft, file);
+}
+
+const iso = (at: Instant) => new Date(at).toISOString();

@@ -1,0 +1,101 @@
+/** What would be lost by going back to a moment: rows of the live server that were written after it. What can't be told is unknown. */
+import { escapeIdentifier } from 'pg';
+import type { Instant } from '../../backup/model';
+import { connected, type ServerTarget } from '../postgres/connection';
+
+export type Loss =
+  | {
+      /** By table; tables of which nothing is lost are left out. Rows that were deleted since are in no table: they come back. */
+      readonly rows: Readonly<Record<string, number>>;
+      readonly by: string;
+    }
+  | { readonly unknown: string };
+
+const patience = { statementMs: 600_000, connectMs: 5_000 };
+
+interface Client {
+  query<R>(text: string, values?: unknown[]): Promise<{ rows: R[]; rowCount: number | null }>;
+}
+
+/** A condition on a row `t` that was written after the moment, and what it goes by. */
+interface Measure {
+  readonly condition: string;
+  readonly by: string;
+}
+
+/** The server keeps the time of each commit, since before the moment. */
+async function byCommitTimes(client: Client, at: Instant): Promise<Measure | undefined> {
+  const { rows: on } = await client.query<{ on: boolean }>(
+    "SELECT current_setting('track_commit_timestamp')::boolean AS on",
+  );
+  if (!on[0]?.on) return undefined;
+  const { rows } = await client.query<{ covered: boolean | null }>(
+    `SELECT pg_xact_commit_timestamp(oldest_commit_ts_xid) <= to_timestamp($1::float8 / 1000) AS covered FROM pg_control_checkpoint()`,
+    [at],
+  );
+  if (!rows[0]?.covered) return undefined;
+  return {
+    condition: `pg_xact_commit_timestamp(t.xmin) > to_timestamp(${at / 1_000})`,
+    by: "the server's commit times",
+  };
+}
+
+/** The sentinel's rows carry their time and their transaction: what has a later one than its last row before the moment is later. */
+async function bySentinel(client: Client, at: Instant): Promise<Measure | undefined> {
+  const { rowCount } = await client.query("SELECT WHERE to_regclass('public.sentinel') IS NOT NULL");
+  if (rowCount === 0) return undefined;
+  const { rows } = await client.query<{ age: number | null }>(
+    `SELECT age(xmin) AS age FROM public.sentinel WHERE written_at <= to_timestamp($1::float8 / 1000) ORDER BY written_at DESC LIMIT 1`,
+    [at],
+  );
+  const age = rows[0]?.age;
+  return age === undefined || age === null
+    ? undefined
+    : { condition: `age(t.xmin) < ${age}`, by: 'the sentinel, so up to the time between two of its rows more' };
+}
+
+/** @returns rows by table that a server as it was at `at` lacks; never a fault: a server that is silent is an unknown. */
+export async function lossAfter(live: ServerTarget, at: Instant, signal: AbortSignal): Promise<Loss> {
+  try {
+    return await connected(
+      live,
+      signal,
+      async (client): Promise<Loss> => {
+        // One view of it, in which ages don't grow.
+        await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        const measure = (await byCommitTimes(client, at)) ?? (await bySentinel(client, at));
+        if (!measure) {
+          return { unknown: `${live.host} keeps no commit times (track_commit_timestamp) and no sentinel from before` };
+        }
+        const { rows: tables } = await client.query<{ schema: string; name: string }>(
+          `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^(pg_|recovered_)'
+             AND n.nspname NOT IN ('information_schema', 'standby_plan') ORDER BY 1, 2`,
+        );
+        const rows: Record<string, number> = {};
+        for (const { schema, name } of tables) {
+          const from = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
+          const found = await client.query<{ count: string }>(
+            `SELECT count(*)::text AS count FROM ONLY ${from} t WHERE ${measure.condition}`,
+          );
+          const count = Number(found.rows[0]?.count);
+          if (count > 0) rows[schema === 'public' ? name : `${schema}.${name}`] = count;
+        }
+        return { rows, by: measure.by };
+      },
+      patience,
+    );
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    return { unknown: (cause as Error).message };
+  }
+}
+
+export function describeLoss(loss: Loss, at: Instant): string {
+  const since = `committed after ${new Date(at).toISOString()}`;
+  if ('unknown' in loss) return `lost: unknown how many rows ${since} (${loss.unknown})`;
+  const rows = Object.entries(loss.rows).map(([table, count]) => `${count} of ${table}`);
+  return rows.length > 0
+    ? `lost: rows ${since}: ${rows.join(', ')} (by ${loss.by}; deleted ones come back)`
+    : `lost: no row ${since} is seen (by ${loss.by}; deleted ones come back)`;
+}

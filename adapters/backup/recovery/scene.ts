@@ -1,0 +1,82 @@
+/** What a restore is about: where the past comes from, the server that has the business now, and how the one becomes the other. */
+import * as os from 'node:os';
+import { recoveredServer } from '../../../config/servers';
+import { StandbyError } from '../../../failover/errors';
+import type { Instant } from '../../../backup/model';
+import { runsFolder } from '../../journal/local';
+import { serverPlaces, serverTarget } from '../../places';
+import { admit, fence } from '../../postgres/admission';
+import type { ServerTarget } from '../../postgres/connection';
+import { openContext } from '../../wire';
+import { AzureRecovery } from './azure';
+import type { Recovery } from './recovery';
+import { selfRunRecovery, selfRunServer } from './selfRun';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Scene {
+  readonly recovery: Recovery;
+  readonly live: ServerTarget;
+  /** Of the live server, as people call it. */
+  readonly name: string;
+  /** Folder of what commands leave. */
+  readonly runs: string;
+  /** Name of a server that stays. */
+  newName(at: Instant): string;
+  /** What a person does to work on a restored server. */
+  switchTo(server: { readonly name?: string; readonly host: string; readonly port: number }): readonly string[];
+  /** Takes the right to write from the applications. @returns sessions that were ended. @throws StandbyError NoFence */
+  stopWrites(signal: AbortSignal): Promise<number>;
+  /** Gives it back. @throws StandbyError NoFence */
+  openWrites(signal: AbortSignal): Promise<void>;
+}
+
+export const froms = ['azure', 'pgbackrest'] as const;
+export type From = (typeof froms)[number];
+
+export const openScene = (from: From, environment: Environment, signal: AbortSignal): Promise<Scene> =>
+  from === 'azure' ? managed(environment, signal) : Promise.resolve(selfRun(environment));
+
+const who = (): string => `${os.userInfo().username}@${os.hostname()}`;
+const stamp = (at: Instant): string => new Date(at).toISOString().replace(/\D/g, '').slice(0, 14);
+
+async function managed(environment: Environment, signal: AbortSignal): Promise<Scene> {
+  const context = await openContext(environment, signal);
+  const { company, epoch } = context.configuration();
+  const place = serverPlaces(context).find(({ database }) => database);
+  if (!place) throw new StandbyError('NoSuchServer', 'no server of the plan has the business: see `standby status`');
+  const live = serverTarget(context, place.name);
+  return {
+    recovery: new AzureRecovery({ context, server: place.name, who: who() }),
+    ...{ live, name: place.name, runs: runsFolder(environment) },
+    newName: (at) => `${recoveredServer(company, { site: place.site, epoch: epoch + 1 })}-${stamp(at)}`,
+    switchTo: ({ host }) => [
+      `it has the databases, logins and passwords of ${place.name} as they were, closed as they were; its firewall admits operators alone`,
+      `no entry of standby:recoveries describes a server that was restored in its own region: bind the applications to ${host} yourself, or bring its tables back with --tables`,
+    ],
+    stopWrites: async (within) => (await fence(live, epoch, true, within)).cut,
+    openWrites: (within) => admit(live, epoch, within),
+  };
+}
+
+function selfRun(environment: Environment): Scene {
+  const live = selfRunServer(environment);
+  const noFence = () =>
+    Promise.reject(
+      new StandbyError(
+        'NoFence',
+        `${live.host} has no epochs to close: stop its applications yourself, then leave the option out`,
+      ),
+    );
+  return {
+    recovery: selfRunRecovery(environment, who()),
+    ...{ live, name: live.host, runs: runsFolder(environment) },
+    newName: (at) => `restored-${stamp(at)}`,
+    switchTo: ({ host, port }) => [
+      `it runs on ${host}:${port}, with the logins of ${live.host} as they were, and archives nothing`,
+      'to work on it: stop it, give its folder `data` to the service of the live server, and make a new backup at once',
+    ],
+    stopWrites: noFence,
+    openWrites: noFence,
+  };
+}
