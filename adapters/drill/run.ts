@@ -22,7 +22,7 @@ import { evidenceMarkdown } from '../../failover/drillReport';
 import { known, type Reading } from '../../failover/model';
 import type { Call } from '../../failover/ports';
 import { within } from '../../failover/within';
-import type { ServerTarget } from '../postgres/connection';
+import { untilAdmitted, type ServerTarget } from '../postgres/connection';
 import type { AdapterContext } from '../context';
 import { serverPlaces, serverTarget } from '../places';
 import { projectFolder, type Environment } from '../pulumi/command';
@@ -91,6 +91,8 @@ export class DrillRun {
     const wanted = await newestRow(source, plan.pointInTime < plan.startedAt ? plan.pointInTime : undefined, signal);
     const orderedAt = Date.now();
     const copied = await this.step('copy', (call) => this.stack.up('restored', call), signal);
+    const target = copyTarget(copied, context.configuration().company);
+    await this.step('copy lets operators in', () => untilAdmitted(target, signal), signal);
     await this.measureRows(copied, wanted, signal);
     await this.step('logins shut, mail off', () =>
       isolate(copied, context.configuration().company, context.configuration().hosts, signal),

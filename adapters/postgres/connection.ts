@@ -1,6 +1,7 @@
 /** A connection to a server that may be silent: opened, used and given up within stated times. */
 import { Client, DatabaseError } from 'pg';
 import { StandbyError } from '../../failover/errors';
+import { until } from '../patience';
 
 export interface ServerTarget {
   readonly host: string;
@@ -97,6 +98,33 @@ export function sqlState(cause: unknown): string | undefined {
   const said = cause instanceof StandbyError ? cause.cause : cause;
   return said instanceof DatabaseError ? said.code : undefined;
 }
+
+/** A firewall takes its time: Azure says up to five minutes. */
+const firewallMs = 300_000;
+const notLetIn = '28000';
+
+/**
+ * Waits until a server that was just made, or just told to, lets this machine in.
+ * @throws StandbyError what it says, when it refuses for another reason; DatabaseClosed when the time is over.
+ */
+export const untilAdmitted = (target: ServerTarget, signal: AbortSignal): Promise<true> =>
+  until(
+    { signal, everyMs: 250, limitMs: firewallMs },
+    () =>
+      connected(target, signal, (client) => client.query('SELECT 1')).then(
+        () => true as const,
+        (cause: unknown) => {
+          if (sqlState(cause) === notLetIn) return undefined;
+          throw cause;
+        },
+      ),
+    () =>
+      new StandbyError(
+        'DatabaseClosed',
+        `server ${target.host}:${target.port} has not let this machine in for ${firewallMs / 60_000} min: check the addresses in its firewall rules`,
+        { retryable: true },
+      ),
+  );
 
 /** Connection, resources, locks, conflicts, shutting down: what passes. */
 const passing = /^(08|40|53|55P03|57P0|XX000)/;
