@@ -39,6 +39,12 @@ const large: readonly Large[] = [
     add: async (program) => (await import('./drill')).addDrillCommand(program),
   },
   {
+    listed: {
+      estate: 'names, state, secrets, source code and all else that a failover needs: taken, and brought back',
+    },
+    add: async (program) => (await import('./estate')).addEstateCommand(program),
+  },
+  {
     listed: { watch: 'probe both sites from outside; raise the alert, with the command to run' },
     add: async (program) => (await import('./watch')).addWatchCommand(program),
   },

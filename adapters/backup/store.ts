@@ -38,6 +38,8 @@ export interface Keeping {
   readonly retention: Retention;
   readonly recipients: readonly string[];
   readonly now: () => Instant;
+  /** Each is kept so long whatever retention says: no two have the same in them. @default - as retention says */
+  readonly atLeastMs?: number;
 }
 
 /** Sealed side by side. */
@@ -49,12 +51,12 @@ const partsAtOnce = 4;
  */
 export async function keepBackup(taken: Taken, keeping: Keeping, call: Call): Promise<Manifest> {
   const { company, dataSet, tool, startedAt, recoveryPoint, facts, content } = taken;
-  const { vaults, recipients, retention, now } = keeping;
+  const { vaults, recipients, retention, now, atLeastMs = 0 } = keeping;
   const id = newId(startedAt, randomBytes(3).toString('hex'));
   const untils = await Promise.all(
     vaults.map(async (vault) => keepUntil(startedAt, await momentsIn(vault, company, dataSet, call), retention)),
   );
-  const until = Math.max(...untils);
+  const until = Math.max(startedAt + atLeastMs, ...untils);
   const scratch = await fs.mkdtemp(path.join(os.tmpdir(), 'standby-sealed-'));
   try {
     const parts = await inParallel(taken.parts, partsAtOnce, async (plain, index) => {

@@ -1,5 +1,5 @@
 /** What every data set beside the databases is: files that are taken, compared with what is there now, and brought back. */
-import type { DataSet } from '../model';
+import type { DataSet, Instant } from '../model';
 import type { Call } from '../ports';
 
 export interface EstateFile {
@@ -27,6 +27,8 @@ export interface EstateSet {
   readonly tool: string;
   /** A second key must have opened it before it counts. @default - false */
   readonly secondKey?: boolean;
+  /** All until then is in it. @default - when it was begun */
+  readonly recoveryPoint?: Instant;
   /** @throws StandbyError when any part of it can't be had: a backup is whole, or there is none. */
   collect(call: Call): Promise<readonly EstateFile[]>;
   /** @returns what is not there as it is in the files; nothing when all is the same. Changes nothing. */

@@ -12,6 +12,7 @@ import type { Call } from '../../../backup/ports';
 import { StandbyError } from '../../../failover/errors';
 import type { AdapterContext } from '../../context';
 import { connected, type ServerTarget } from '../../postgres/connection';
+import { libpqEnvironment } from '../dump';
 import { program, runProgram } from '../program';
 import { bytesOf, jsonFile, readJsonFile } from './files';
 
@@ -41,15 +42,6 @@ export const identitySet = (place: IdentityPlace): EstateSet => ({
   restore: (files, call) => restore(place, files, call),
 });
 
-/** Authorities that the process trusts; PostgreSQL's programs want them as a file. */
-const authorityFile = (environment: Environment, folder: string, { ca }: ServerTarget): string => {
-  const known = environment['PGSSLROOTCERT'] ?? environment['NODE_EXTRA_CA_CERTS'];
-  if (!ca) return known ?? '/etc/ssl/certs/ca-certificates.crt';
-  const file = path.join(folder, 'authority.pem');
-  fs.writeFileSync(file, ca);
-  return file;
-};
-
 /** Runs one of PostgreSQL's programs on the database; the password is in its environment alone. */
 async function onDatabase(
   { environment, target }: IdentityPlace,
@@ -58,15 +50,7 @@ async function onDatabase(
   args: readonly string[],
   { signal }: Call,
 ): Promise<void> {
-  const { host, port, user, password, database } = target;
-  const env = {
-    ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database },
-    ...{
-      PGSSLMODE: target.plain ? 'disable' : 'verify-full',
-      PGSSLROOTCERT: authorityFile(environment, folder, target),
-      PGCONNECT_TIMEOUT: '5',
-    },
-  };
+  const env = await libpqEnvironment(target, environment, folder);
   await runProgram(program(name, environment), args, { signal, env, code: 'IdentityUnread' });
 }
 
@@ -109,7 +93,7 @@ async function realmExport({ environment, target, realm }: IdentityPlace, folder
   if (!home) return undefined;
   call.progress(`realm ${realm}`);
   const file = path.join(folder, realmFile);
-  const root = authorityFile(environment, folder, target);
+  const { PGSSLROOTCERT: root = '' } = await libpqEnvironment(target, environment, folder);
   const { host, port, database, user, password } = target;
   const env = {
     ...{ KC_DB: 'postgres', KC_DB_USERNAME: user, KC_DB_PASSWORD: password },

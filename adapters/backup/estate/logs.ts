@@ -45,12 +45,17 @@ export interface LogsOptions {
   readonly now: Instant;
 }
 
-export const logsSet = (context: AdapterContext, { since, now }: LogsOptions): EstateSet => ({
-  dataSet: 'logs',
-  tool: 'Azure Monitor logs query API v1',
-  collect: (call) => collect(context, { from: since, to: Math.max(since, now - settlingMs) }, call),
-  compare: (files, call) => compare(context, files, call),
-});
+export function logsSet(context: AdapterContext, { since, now }: LogsOptions): EstateSet {
+  const to = Math.max(since, now - settlingMs);
+  return {
+    dataSet: 'logs',
+    tool: 'Azure Monitor logs query API v1',
+    // Where the next one begins.
+    recoveryPoint: to,
+    collect: (call) => collect(context, { from: since, to }, call),
+    compare: (files, call) => compare(context, files, call),
+  };
+}
 
 interface Range {
   readonly from: Instant;
