@@ -8,7 +8,7 @@ import { statusOf, type DataSetStatus, type Wanted } from '../../backup/status';
 import type { Expected } from '../../backup/verdict';
 import { StandbyError } from '../../failover/errors';
 import type { AdapterContext } from '../context';
-import { connected } from '../postgres/connection';
+import { connected, type ServerTarget } from '../postgres/connection';
 import { createCatalog, type VaultCatalog } from './catalog';
 import { backUpDatabase, databaseInUse } from './dump';
 import { readIdentities } from './seal';
@@ -30,13 +30,18 @@ export interface Outcome<T> {
 }
 
 export class Backups {
-  readonly vaults: Vaults;
   readonly catalog: VaultCatalog;
   private readonly company: string;
 
-  /** @throws StandbyError BackupNotConfigured, CredentialsMissing */
-  constructor(private readonly context: AdapterContext) {
-    this.vaults = openVaults(context);
+  /**
+   * @param target - the way to a database of the server that has the business.
+   * @throws StandbyError BackupNotConfigured, CredentialsMissing
+   */
+  constructor(
+    private readonly context: AdapterContext,
+    readonly vaults: Vaults = openVaults(context),
+    private readonly target = (database: string): ServerTarget => databaseInUse(context, database),
+  ) {
     this.company = context.configuration().company;
     this.catalog = createCatalog(this.vaults.site, this.company);
   }
@@ -66,7 +71,7 @@ export class Backups {
       outcomeOf(`database/${name}`, call, () =>
         backUpDatabase(
           {
-            ...{ company, target: databaseInUse(context, name), environment: context.environment },
+            ...{ company, target: this.target(name), environment: context.environment },
             keeping: { vaults: this.vaults.all, retention, recipients, now: Date.now },
             jobs: Math.max(1, Math.floor(cores / atOnce)),
           },
@@ -196,7 +201,7 @@ export class Backups {
   /** @returns undefined where the server that has the business does not answer: it may be what was lost. */
   private system(database: string, call: Call): Promise<string | undefined> {
     const question = 'SELECT system_identifier::text AS system FROM pg_control_system()';
-    return connected(databaseInUse(this.context, database), call.signal, async (client) => {
+    return connected(this.target(database), call.signal, async (client) => {
       return (await client.query<{ system: string }>(question)).rows[0]?.system;
     }).catch((cause: unknown) => {
       call.signal.throwIfAborted();
