@@ -23,7 +23,7 @@ const connectMs = 2_000;
 const statementMs = 2_000;
 
 export interface Patience {
-  /** Longest time of one statement. @default - 2 s */
+  /** Longest time of one statement; 0 is no limit, for what streams rows while it goes on. @default - 2 s */
   readonly statementMs?: number;
   /** Longest time of connecting. @default - 2 s */
   readonly connectMs?: number;
@@ -68,8 +68,8 @@ function makeClient(target: ServerTarget, patience: Patience): Client {
     connectionTimeoutMillis: patience.connectMs ?? connectMs,
     statement_timeout: statement,
     // The server says it first, as long as it says anything.
-    query_timeout: statement + 1_000,
-    lock_timeout: Math.min(1_000, statement),
+    ...(statement > 0 ? { query_timeout: statement + 1_000 } : {}),
+    lock_timeout: statement > 0 ? Math.min(1_000, statement) : 1_000,
     idle_in_transaction_session_timeout: statement,
     application_name: applicationName,
   });
