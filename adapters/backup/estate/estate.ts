@@ -2,6 +2,7 @@
 import type { DataSet, Instant } from '../../../backup/model';
 import type { EstateSet } from '../../../backup/estate/set';
 import type { Call } from '../../../backup/ports';
+import { estateNames } from '../../../config/dataSets';
 import { StandbyError } from '../../../failover/errors';
 import type { AdapterContext } from '../../context';
 import { serverPlaces, serverTarget } from '../../places';
@@ -21,11 +22,7 @@ import { stateSet } from './state';
 
 const dayMs = 86_400_000;
 
-/** In the order in which a site that is gone would need them. */
-export const estateSets = [
-  ...['secrets', 'state', 'journal', 'source', 'images'],
-  ...['names', 'identity', 'monitoring', 'logs'],
-] as readonly DataSet[];
+export const estateSets: readonly DataSet[] = estateNames;
 
 export interface Outcome {
   readonly dataSet: DataSet;
