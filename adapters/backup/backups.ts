@@ -41,6 +41,7 @@ export class Backups {
     private readonly context: AdapterContext,
     readonly vaults: Vaults = openVaults(context),
     private readonly target = (database: string): ServerTarget => databaseInUse(context, database),
+    private readonly now = () => Date.now(),
   ) {
     this.company = context.configuration().company;
     this.catalog = createCatalog(this.vaults.site, this.company);
@@ -72,7 +73,7 @@ export class Backups {
         backUpDatabase(
           {
             ...{ company, target: this.target(name), environment: context.environment },
-            keeping: { vaults: this.vaults.all, retention, recipients, now: Date.now },
+            keeping: { vaults: this.vaults.all, retention, recipients, now: this.now },
             jobs: Math.max(1, Math.floor(cores / atOnce)),
           },
           call,
@@ -132,7 +133,7 @@ export class Backups {
           const live = database === undefined ? undefined : await (system ??= this.system(database, call));
           const verdict = await verifyBackup(
             {
-              ...{ vault, manifest, others, verdicts: own, identities, environment, now: Date.now },
+              ...{ vault, manifest, others, verdicts: own, identities, environment, now: this.now },
               expected: { ...expected, ...(before ? { before } : {}), ...(live === undefined ? {} : { system: live }) },
               server: () => (server ??= createThrowAway(environment, call)),
               full: wish.full ?? false,
@@ -238,7 +239,7 @@ export class Backups {
   }
 
   private async pruneVault(vault: Vault, verdicts: readonly Verdict[], dryRun: boolean, call: Call): Promise<Pruned> {
-    const now = Date.now();
+    const now = this.now();
     const listed = await createCatalog(vault, this.company).listed(undefined, call);
     const pruned = { vault: vault.traits.name, kept: 0, removed: [] as string[], locked: [] as string[] };
     for (const dataSet of new Set(listed.map((one) => one.dataSet))) {
@@ -289,7 +290,7 @@ export class Backups {
       ...found.vaults.flatMap(({ copies }) => copies.map(({ dataSet }) => dataSet)),
     ]);
     const want = [...sets].sort().map((dataSet): Wanted => ({ dataSet, minutes: this.minutesOf(dataSet) }));
-    return want.map((one) => statusOf(one, found, vaults.offline?.everyDays ?? defaultOfflineDays, Date.now()));
+    return want.map((one) => statusOf(one, found, vaults.offline?.everyDays ?? defaultOfflineDays, this.now()));
   }
 
   /** Writes the newest backup of each data set that was restored soundly to a medium. @throws StandbyError NoBackup */
@@ -321,7 +322,7 @@ export class Backups {
       label: offline.label,
       company,
       manifests: newest,
-      now: Date.now(),
+      now: this.now(),
     };
     return exportToMedium(options, call);
   }

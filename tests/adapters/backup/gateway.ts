@@ -10,10 +10,13 @@ import { s3Vault } from '../../../adapters/backup/vaults/s3';
 import { folders } from '../../../sandbox/world';
 import { until } from '../../kubernetes/world';
 
+// It would tell whoever reads the tests of newer versions of Node.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] = 'true';
+
 const host = '127.0.0.1';
 const region = 'eu-central-1';
 
-const freePort = () =>
+export const freePort = () =>
   new Promise<number>((resolve, reject) => {
     const server = net.createServer().once('error', reject);
     server.listen(0, host, () => {
@@ -22,20 +25,41 @@ const freePort = () =>
     });
   });
 
+/** @returns undefined while nobody listens. */
+export const accepts = (port: number) =>
+  new Promise<true | undefined>((resolve) => {
+    const socket = net.connect(port, host, () => resolve(true)).once('error', () => resolve(undefined));
+    socket.once('connect', () => socket.destroy());
+  });
+
 export class Gateway {
   readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-gateway-'));
   readonly environment = { STANDBY_OFFSITE_KEY_ID: 'offsite', STANDBY_OFFSITE_SECRET: 'a-secret-of-this-test' };
   private child: ChildProcess | undefined;
   private endpoint = '';
+  port = 0;
 
-  async start(): Promise<void> {
+  /** @param certificate - files of a certificate for `localhost`; without it, no TLS. */
+  async start(certificate?: { readonly cert: string; readonly key: string }): Promise<void> {
     const [files, versions] = ['files', 'versions'].map((name) => path.join(this.folder, name)) as [string, string];
     for (const folder of [files, versions]) fs.mkdirSync(folder);
-    const port = await freePort();
-    this.endpoint = `http://${host}:${port}`;
+    const port = (this.port = await freePort());
+    this.endpoint = certificate ? `https://localhost:${port}` : `http://${host}:${port}`;
+    const tls = certificate ? ['--cert', certificate.cert, '--key', certificate.key] : [];
     this.child = spawn(
       path.join(folders.bin, 'versitygw'),
-      ['--port', `${host}:${port}`, '--region', region, '--quiet', 'posix', '--versioning-dir', versions, files],
+      [
+        '--port',
+        `${host}:${port}`,
+        '--region',
+        region,
+        '--quiet',
+        ...tls,
+        'posix',
+        '--versioning-dir',
+        versions,
+        files,
+      ],
       {
         stdio: ['ignore', 'ignore', 'inherit'],
         env: {
@@ -44,7 +68,7 @@ export class Gateway {
         },
       },
     );
-    await until('the gateway answers', () => fetch(this.endpoint).then(Boolean, () => undefined), 30_000);
+    await until('the gateway answers', () => accepts(port), 30_000);
   }
 
   get client(): S3Client {
@@ -68,11 +92,15 @@ export class Gateway {
     return path.join(this.folder, 'files', bucket, object);
   }
 
+  async stop(): Promise<void> {
+    const { child } = this;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill();
+    await once(child, 'exit');
+  }
+
   async remove(): Promise<void> {
-    if (this.child && this.child.exitCode === null) {
-      this.child.kill();
-      await once(this.child, 'exit');
-    }
+    await this.stop();
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,178 @@
+import { generateX25519Identity } from 'age-encryption';
+import { expect } from 'chai';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { Backups } from '../../../adapters/backup/backups';
+import { identitiesOf } from '../../../adapters/backup/seal';
+import { mediumVault } from '../../../adapters/backup/vaults/offline';
+import type { AdapterContext } from '../../../adapters/context';
+import type { Vault } from '../../../backup/ports';
+import { loadFailover } from '../../../config/loader';
+import { program } from '../../../sandbox/azure/postgres/programs';
+import { TestWorld } from '../../kubernetes/world';
+import { planOf, raw } from '../../stacks/engine';
+import { TestServer } from '../postgres';
+import { call, Gateway, namesIn, outcome } from './gateway';
+
+const bucket = 'offsite';
+
+describe('standby backup', function () {
+  this.timeout(180_000);
+  const world = new TestWorld(232);
+  const server = new TestServer(world, 'psql', 0);
+  const gateway = new Gateway();
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-backups-'));
+  const asked = path.join(folder, 'asked');
+  let site: Vault;
+  let backups: Backups;
+  let openBackups: (vault: Vault) => Backups;
+  let later = 0;
+
+  before(async () => {
+    fs.chmodSync(folder, 0o755);
+    await world.modules.authority.createAuthority();
+    fs.chmodSync(world.home, 0o711);
+    await Promise.all([server.create(), gateway.start()]);
+    await gateway.bucket(bucket, true);
+    await gateway.bucket('open', false);
+    const keys = [await generateX25519Identity(), await generateX25519Identity()];
+    const identityFile = path.join(folder, 'identity');
+    fs.writeFileSync(identityFile, keys.join('\n'), { mode: 0o600 });
+    const databases = ['shop', 'keycloak', 'gone'].map((name) => ({
+      name,
+      assertions: [{ name: 'rows', sql: 'SELECT count(*) FROM things', atLeast: 1 }],
+    }));
+    const { recipients } = await identitiesOf(keys);
+    const vaults = { offline: { label: 'tape' } };
+    const backup = {
+      recoveryPointMinutes: 60,
+      recipients,
+      databases,
+      vaults,
+      retention: { daily: 1, weekly: 1, monthly: 1 },
+    };
+    const configuration = loadFailover(raw({ ...planOf('failover'), backup }));
+    const environment = {
+      ...{ PATH: process.env['PATH'], STANDBY_SCRATCH: folder, STANDBY_AGE_IDENTITY_FILE: identityFile },
+      STANDBY_POSTGRES_BIN: recorder(),
+    };
+    const context = { configuration: () => configuration, environment } as unknown as AdapterContext;
+    const traits = { name: 'intg', medium: 'azure-blob', offsite: false, offline: false } as const;
+    site = { ...mediumVault('intg', path.join(folder, 'site')), traits };
+    const offsite = gateway.vault(bucket);
+    const target = (database: string) => ({ ...server.target, database });
+    const now = () => Date.now() + later;
+    backups = new Backups(context, { site, offsite, all: [site, offsite] }, target, now);
+    openBackups = (vault) => new Backups(context, { site: vault, all: [vault] }, target, now);
+    for (const database of ['shop', 'keycloak']) {
+      await server.sql('CREATE TABLE things AS SELECT generate_series(1, 10) AS id', database);
+    }
+  });
+  after(async () => {
+    await gateway.remove();
+    await world.modules.process.stop(() => true);
+    fs.rmSync(world.home, { recursive: true, force: true });
+    fs.rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A folder whose pg_dump writes down what everybody can read of its command line, and does its work. */
+  function recorder(): string {
+    const bin = path.join(folder, 'bin');
+    fs.mkdirSync(bin);
+    const script = `#!/bin/sh\nprintf '%s\\n' "$@" >>${asked}\nexec ${program('pg_dump')} "$@"\n`;
+    fs.writeFileSync(path.join(bin, 'pg_dump'), script, { mode: 0o755 });
+    return bin;
+  }
+  afterEach(() => (later = 0));
+  const missing = async (name = 'database/shop') =>
+    (await backups.status(call()))
+      .find(({ dataSet }) => dataSet === name)!
+      .checks.filter(({ passed }) => !passed)
+      .map((check) => check.name);
+
+  it('finds nothing well where nothing was taken', async () => {
+    const all = await backups.status(call());
+    expect(all.map(({ dataSet, passed }) => [dataSet, passed])).to.deep.equal([
+      ['database/gone', false],
+      ['database/keycloak', false],
+      ['database/shop', false],
+    ]);
+    expect(await outcome(backups.exportTo(folder, call()))).to.equal('NoBackup');
+  });
+
+  it('takes what can be taken, into every vault, and says what can’t; no secret is on a command line', async () => {
+    const outcomes = await backups.run([], call());
+    expect(outcomes.map(({ dataSet, fault }) => [dataSet, fault?.code])).to.deep.equal([
+      ['database/shop', undefined],
+      ['database/keycloak', undefined],
+      ['database/gone', 'DatabaseRefused'],
+    ]);
+    const list = await backups.list(call());
+    expect(list.map(({ vaults }) => vaults)).to.deep.equal([
+      ['intg', 'offsite'],
+      ['intg', 'offsite'],
+    ]);
+    expect(fs.readFileSync(asked, 'utf8')).to.contain('--snapshot=').and.not.contain(server.target.password);
+    expect(await outcome(backups.run(['strange'], call()))).to.equal('NoSuchDatabase');
+    expect(await missing()).to.deep.equal(['offline', 'errors']);
+  });
+
+  it('restores the newest of each, in shares, from any vault; what was never taken is a fault', async () => {
+    const shares = await Promise.all([0, 1].map((index) => backups.verify({ shard: { index, of: 2 } }, call())));
+    const outcomes = shares.flat().map(({ dataSet, done, fault }) => [dataSet, done?.defect ?? fault?.code ?? 'sound']);
+    expect(outcomes.sort()).to.deep.equal([
+      ['database/gone', 'NoBackup'],
+      ['database/keycloak', 'sound'],
+      ['database/shop', 'sound'],
+    ]);
+    const [elsewhere] = await backups.verify({ dataSets: ['database/shop'], vault: 'offsite', full: true }, call());
+    expect(elsewhere?.done).to.include({ vault: 'offsite' }).and.to.not.have.any.keys('defect', 'reused');
+    expect(await missing()).to.deep.equal(['offline']);
+    expect(await outcome(backups.verify({ id: 'none' }, call()))).to.equal('NoBackup');
+    expect(await outcome(backups.verify({ vault: 'none' }, call()))).to.equal('NoSuchVault');
+    expect(fs.readdirSync(folder).filter((name) => name.startsWith('standby-'))).to.deep.equal([]);
+  });
+
+  it('counts a medium as offline only when it has been taken away', async () => {
+    const media = path.join(folder, 'media');
+    fs.mkdirSync(media);
+    const receipt = await backups.exportTo(media, call());
+    expect(receipt.backups.map(({ dataSet }) => dataSet)).to.deep.equal(['database/keycloak', 'database/shop']);
+    expect(await missing()).to.deep.equal(['offline']);
+    fs.renameSync(media, `${media}.away`);
+    expect(await missing()).to.deep.equal([]);
+  });
+
+  it('removes what nobody wants any more; what the storage still locks stays, and is said', async () => {
+    for (later of [60_000, 120_000]) await backups.run(['shop'], call());
+    // Four days later the first of a day, a week and a month is wanted, the newest too, and none between them.
+    later = 4 * 86_400_000;
+    const between = (await backups.list(call())).filter(({ manifest }) => manifest.dataSet === 'database/shop')[1]!
+      .manifest;
+    const gone = [`database/shop/${between.id}`];
+    const [, planned] = await backups.prune(true, call());
+    expect(planned).to.deep.equal({ vault: 'offsite', kept: 3, removed: gone, locked: [] });
+    const [, locked] = await backups.prune(false, call());
+    expect(locked).to.deep.equal({ vault: 'offsite', kept: 3, removed: [], locked: gone });
+    // Nothing locks the objects of this bucket.
+    const open = gateway.vault('open', 'bucket');
+    for await (const { name } of site.list('', call())) await open.put(name, await site.get(name, call()), 0, call());
+    const [pruned] = await openBackups(open).prune(false, call());
+    expect(pruned).to.deep.equal({ vault: 'offsite', kept: 3, removed: gone, locked: [] });
+    const left = (await namesIn(open.list('', call()))).filter((name) => name.includes(between.id));
+    expect(left).to.deep.equal([]);
+  });
+
+  it('does not count a copy that lacks a part, nor one that nobody could look at', async () => {
+    const [newest] = (await backups.list(call())).filter(({ manifest }) => manifest.dataSet === 'database/keycloak');
+    const { company, dataSet, id } = newest!.manifest;
+    const copy = path.join(path.dirname(gateway.file(bucket, 'x')), company, dataSet, id);
+    fs.renameSync(path.join(copy, 'toc.dat'), path.join(copy, 'away'));
+    expect(await missing(dataSet)).to.deep.equal(['offsite']);
+    await gateway.stop();
+    const shop = (await backups.status(call(120_000))).find((one) => one.dataSet === 'database/shop')!;
+    expect(shop.passed).to.equal(false);
+    expect(shop.checks.find(({ name }) => name === 'offsite')!.detail).to.match(/offsite unknown: .*no answer/);
+  });
+});
