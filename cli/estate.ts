@@ -1,6 +1,7 @@
 /** `standby estate`: everything that a failover needs besides databases, taken and brought back. */
 import type { Command } from 'commander';
-import { Estate, estateSets, type Outcome } from '../adapters/backup/estate/estate';
+import { restoreVersion, saveVersion, versionsOf } from '../adapters/backup/estate/documents';
+import { documentStore, Estate, estateSets, type Outcome } from '../adapters/backup/estate/estate';
 import { writeFiles } from '../adapters/backup/estate/files';
 import { restoreSet } from '../adapters/backup/estate/keep';
 import { openContext } from '../adapters/wire';
@@ -14,6 +15,7 @@ import { print, printJson } from './output';
 import { confirmByName } from './prompt';
 
 interface Options {
+  readonly at?: string;
   readonly json?: true;
   readonly yes?: true;
   readonly dryRun?: true;
@@ -32,6 +34,7 @@ Examples:
   standby estate restore names --dry-run        what is not as it was; nothing is changed
   standby estate restore names --into live      bring that back; what a failover moved stays where it leads
   standby estate restore secrets --into folder  as files that only you can read, in a folder that is new
+  standby estate document 17/consent.pdf        versions of one document; --at VERSION --into FILE brings one back
 
 STANDBY_AGE_IDENTITY_FILE is the key that opens backups; STANDBY_AGE_SECOND_IDENTITY_FILE another one, which secrets are tested with.
 Ends with 0 when every data set was taken and restored soundly, 5 when one was not.`;
@@ -57,6 +60,13 @@ export function addEstateCommand(program: Command): void {
     .option('--dry-run', 'print what is different, change nothing')
     .option('--yes', 'do not ask')
     .action(restore);
+  withJson(estate.command('document'))
+    .argument('<name>', 'of a document in its store')
+    .description('versions of one document; with --at and --into, one of them comes back')
+    .option('--at <version>', 'version, as the list shows it')
+    .option('--into <where>', 'a file that is new, or the word live: it becomes the newest version')
+    .option('--yes', 'do not ask')
+    .action(document);
 }
 
 const within = (options: Options, act: (estate: Estate, call: Call) => Promise<void>): Promise<void> =>
@@ -151,4 +161,33 @@ function show(differences: readonly Difference[], { json }: Options): void {
   if (json) for (const difference of differences) printJson({ code: 'EstateDifference', ...difference });
   else if (differences.length === 0) print('everything is as it was');
   else differences.forEach((difference) => print(`  ${describeDifference(difference)}`));
+}
+
+async function document(name: string, options: Options): Promise<void> {
+  const { at, into, json } = options;
+  if ((at === undefined) !== (into === undefined))
+    throw new StandbyError('UsageError', 'say both --at VERSION and --into FILE (or live), or neither', {
+      exit: 'usage',
+    });
+  await interruptible(async (signal) => {
+    const store = documentStore(await openContext(process.env, signal));
+    const call: Call = { signal, progress: () => undefined };
+    if (at === undefined || into === undefined) {
+      for (const one of await versionsOf(store, name, call)) {
+        if (json) printJson({ code: 'DocumentVersion', name, ...one });
+        else
+          print(
+            `  ${one.version}  ${String(one.bytes).padStart(10)} bytes${one.current ? '  what a reader gets' : ''}`,
+          );
+      }
+      return;
+    }
+    if (into === 'live')
+      await confirmByName(`make version ${at} of ${name} the newest`, name, options.yes ?? false, signal);
+    const changed =
+      into === 'live' ? await restoreVersion(store, name, at, call) : await saveVersion(store, name, at, into, call);
+    if (json)
+      printJson({ at: Date.now(), code: 'DocumentRestored', name, version: at, into, changed: changed ?? true });
+    else print(changed === false ? 'it is that version already' : `${name} as it was at ${at}: ${into}`);
+  });
 }

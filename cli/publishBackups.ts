@@ -51,7 +51,7 @@ function kept({ name, by }: DataSetNote, { retention: keep, estate: beside }: Sh
 
 function back({ name, by, live }: DataSetNote): string {
   if (by === 'backup') return '`standby restore --at TIME` or `--latest`, `--tables NAMES --into recovered_…`';
-  if (by === 'store') return '`standby estate document NAME --restore VERSION`';
+  if (by === 'store') return '`standby estate document NAME --at VERSION --into FILE`, or `--into live`';
   const files = `\`standby estate restore ${name} --into FOLDER\``;
   return live ? `${files}, or \`--into live\`` : files;
 }
@@ -150,7 +150,7 @@ function profile(name: string): string {
     const { clause, ...rest } = settings[rule.name] ?? {};
     const list = Object.entries(rest).filter(([, value]) => !Array.isArray(value));
     const values = list.map(([key, value]) => `\`${key}\` ${String(value)}`).join(', ');
-    return [`\`${rule.name}\``, rule.description, values, String(clause ?? '')];
+    return [`\`${rule.name}\``, rule.description, values, typeof clause === 'string' ? clause : ''];
   });
   return [
     `### ${plan.plan.name} (\`${name}\`)`,

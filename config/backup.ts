@@ -131,7 +131,7 @@ export const backupSchema = z.strictObject({
   }),
   estate: f.field(estateSchema.prefault({}), {
     description: 'Everything else that a failover needs (`standby estate`).',
-    allowed: 'everyHours, repositories, variables, logsDays',
+    allowed: 'everyHours, repositories, variables, documents, logsDays',
   }),
 });
 

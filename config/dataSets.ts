@@ -64,6 +64,7 @@ export const dataSetNotes = [
     name: 'documents',
     what: 'versioned and read-only in their own store: every version of each for its time',
     by: 'store',
+    live: 'that version becomes the newest; the others stay',
   },
 ] as const satisfies readonly DataSetNote[];
 

@@ -20,6 +20,19 @@ const repositorySchema = z.strictObject({
   mirror: remote('Second remote, at another provider: it gets every branch and tag, and is never rewound.'),
 });
 
+const documentsSchema = z.strictObject({
+  endpoint: f.field(z.url({ protocol: /^https?$/ }), {
+    description: 'Address of the blob service of the store of documents.',
+    allowed: 'an address such as https://stmoodtalkdocuments.blob.core.windows.net/',
+    fix: 'write the address with a slash at its end',
+  }),
+  container: f.text(/^[a-z0-9](-?[a-z0-9]){2,62}$/, {
+    description: 'Container in it.',
+    allowed: '3 to 63 lower-case letters, digits and hyphens',
+    fix: 'write the name of the container',
+  }),
+});
+
 export const estateSchema = z.strictObject({
   everyHours: f.whole(1, 168, 'Hours between two backups of everything besides the databases.', 24),
   repositories: f.field(z.array(repositorySchema).max(50).default([]), {
@@ -37,10 +50,11 @@ export const estateSchema = z.strictObject({
       allowed: 'a list of names such as CLOUDFLARE_API_TOKEN; never a value',
     },
   ),
+  documents: f.field(documentsSchema.optional(), {
+    description: 'Versioned, read-only store of documents.',
+    allowed: 'endpoint, container',
+  }),
   logsDays: f.whole(90, 3650, 'Days that the copy of the logs is kept, where nobody can change it.', 92),
 });
 export type EstateConfig = z.infer<typeof estateSchema>;
 export type Repository = EstateConfig['repositories'][number];
-
-/** What is backed up where nothing is configured. */
-export const defaultEstate: EstateConfig = estateSchema.parse({});

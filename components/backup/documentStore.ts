@@ -20,7 +20,7 @@ const containerName = 'documents';
 
 /**
  * Customers' documents. Each writing of one is a version, and each version is read-only for its time: a document is worked on as
- * ever, and whatever it was can be had again (`standby estate restore documents`).
+ * ever, and whatever it was can be had again (`standby estate document`).
  */
 export class DocumentStore extends pulumi.ComponentResource {
   readonly accountName: pulumi.Output<string>;

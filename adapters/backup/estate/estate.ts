@@ -1,4 +1,5 @@
 /** What `standby estate` does: every data set besides the databases, as the configuration has them. */
+import type { ContainerClient } from '@azure/storage-blob';
 import type { DataSet, Instant } from '../../../backup/model';
 import type { EstateSet } from '../../../backup/estate/set';
 import type { Call } from '../../../backup/ports';
@@ -6,7 +7,7 @@ import { estateNames } from '../../../config/dataSets';
 import { StandbyError } from '../../../failover/errors';
 import type { AdapterContext } from '../../context';
 import { serverPlaces, serverTarget } from '../../places';
-import { storeClient } from '../../store/client';
+import { containerClient, storeClient } from '../../store/client';
 import { readIdentities, type Identities } from '../seal';
 import { backupOf, openVaults } from '../vaults/vaults';
 import { identitySet } from './identity';
@@ -155,6 +156,16 @@ function identityInUse(context: AdapterContext) {
     target: { ...target, database: target.identityDatabase },
     realm: context.landscape.sites[server.site].identity.realm,
   };
+}
+
+/** @throws StandbyError DocumentsNotConfigured */
+export function documentStore(context: AdapterContext): ContainerClient {
+  const { documents } = backupOf(context).estate;
+  if (documents) return containerClient(documents, context.environment);
+  throw new StandbyError(
+    'DocumentsNotConfigured',
+    'standby:backup.estate.documents is not set: say where the store of documents is',
+  );
 }
 
 /**
