@@ -27,6 +27,10 @@ interface Large {
 }
 const large: readonly Large[] = [
   {
+    listed: { export: 'rows for customers during an outage, from the newest verified backup, encrypted' },
+    add: async (program) => (await import('./export')).addExportCommand(program),
+  },
+  {
     listed: { restore: 'the database as it was: a new server, single tables, or the last clean second' },
     add: async (program) => (await import('./restore')).addRestoreCommand(program),
   },

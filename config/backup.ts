@@ -114,6 +114,24 @@ const recipient = f.text(/^age1[02-9ac-hj-np-z]{58}$/, {
   fix: 'write the public key; the secret one is in the file that STANDBY_AGE_IDENTITY_FILE names',
 });
 
+const exportSchema = z.strictObject({
+  name: f.text(/^[a-z][a-z0-9_-]{0,40}$/, {
+    description: 'What people call it: `standby export NAME`.',
+    allowed: 'lower-case letters, digits, hyphens and underscores, a letter first',
+    fix: 'write a name such as bookings',
+  }),
+  database: f.text(/^[a-z_][a-z0-9_]{0,62}$/, {
+    description: 'Database that is asked: one of `databases`.',
+    allowed: 'lower-case letters, digits and underscores',
+    fix: 'write one of the names in databases',
+  }),
+  sql: f.field(z.string().regex(/^\s*(select|with|table)\b[^;]*$/i), {
+    description: 'One query, run read-only on the restored copy; `$1` is the tenant, as text.',
+    allowed: 'one SELECT (or WITH, TABLE) without a semicolon',
+    fix: 'write a query such as SELECT * FROM bookings WHERE tenant_id::text = $1',
+  }),
+});
+
 export const backupSchema = z.strictObject({
   schedule: f.field(scheduleSchema.prefault({}), { description: 'How often.', allowed: 'fullAt, everyHours' }),
   retention: f.field(kept.prefault({}), { description: 'How long.', allowed: 'daily, weekly, monthly' }),
@@ -128,6 +146,10 @@ export const backupSchema = z.strictObject({
     description: 'Databases that are taken and restored, each by itself.',
     allowed: 'a list of one database or more, each with its name',
     fix: 'name the databases that the business works on',
+  }),
+  exports: f.field(z.array(exportSchema).max(100).default([]), {
+    description: 'What customers can be given during an outage (`standby export`).',
+    allowed: 'a list of queries, each with its name and its database',
   }),
   estate: f.field(estateSchema.prefault({}), {
     description: 'Everything else that a failover needs (`standby estate`).',

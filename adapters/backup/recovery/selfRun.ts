@@ -34,6 +34,7 @@ export function selfRunRecovery(environment: Environment, who: string): PgBackRe
   const { user, password } = selfRunServer(environment);
   return new PgBackRestRecovery({
     ...{ tool: selfRunTool(environment, systemUser), stanza, systemUser, login: { user, password }, who, environment },
+    superuser: environment['STANDBY_SUPERUSER'] ?? 'postgres',
     folder:
       environment['STANDBY_RESTORES'] ?? (isRoot ? '/var/lib/standby' : path.join(runsFolder(environment), 'restored')),
   });
