@@ -53,6 +53,8 @@ const valueOf = ({ content, data, priority }: ZoneRecord) => canonical(data ?? [
 const sameIn = ({ ttl, proxied, comment, tags, settings }: ZoneRecord) =>
   canonical([proxied ? 1 : ttl, proxied, comment ?? '', [...tags].sort(), settings]);
 const title = ({ name, type }: ZoneRecord) => `record ${type} ${name}`;
+const sameRecord = (one: ZoneRecord, other: ZoneRecord) =>
+  title(one) === title(other) && valueOf(one) === valueOf(other);
 const shown = ({ content, data, proxied }: ZoneRecord) =>
   `${content ?? canonical(data)}${proxied ? ', proxied' : ''}`.slice(0, 120);
 
@@ -88,7 +90,9 @@ export function recordChanges(
   const names = new Set(kept.map(({ name }) => name));
   const wanted = kept
     .filter((record) => !(moves(record) && stands.has(record.name)))
-    .map((record) => (moves(record) && record.type === 'A' ? { ...record, content: address } : record));
+    .map((record) => (moves(record) && record.type === 'A' ? { ...record, content: address } : record))
+    // Several addresses of a host that moves become one.
+    .filter((record, index, all) => all.findIndex((one) => sameRecord(one, record)) === index);
   const there = now.filter((record) => names.has(record.name) && !moves(record));
 
   const differences: Difference[] = [];
@@ -96,7 +100,7 @@ export function recordChanges(
   const left = new Set(there);
   const unmatched: ZoneRecord[] = [];
   for (const record of wanted) {
-    const twin = [...left].find((other) => title(other) === title(record) && valueOf(other) === valueOf(record));
+    const twin = [...left].find((other) => sameRecord(other, record));
     if (twin) left.delete(twin);
     if (!twin) unmatched.push(record);
     else if (sameIn(twin) !== sameIn(record)) {

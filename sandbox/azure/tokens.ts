@@ -30,7 +30,11 @@ export const armAudiences = withSlash([
   'https://management.core.windows.net',
   armEndpoint,
 ]);
-const audiences = new Set([...armAudiences, ...storageAudiences, ...withSlash(['https://graph.microsoft.com'])]);
+const audiences = new Set([
+  ...armAudiences,
+  ...storageAudiences,
+  ...withSlash(['https://graph.microsoft.com', 'https://api.loganalytics.io']),
+]);
 
 export const tokenSeconds = 3_600;
 

@@ -123,11 +123,12 @@ async function* rowsOf(
   signal: AbortSignal,
 ): AsyncGenerator<Row> {
   if (count === 0) return;
-  if (count <= rowsAtOnce) {
-    const rows = await query(context, workspace, `${table} | ${taken(range)}`, signal);
-    if (rows.length !== count) throw incomplete(table, rows.length, count);
-    return yield* rows;
-  }
+  const rows =
+    count <= rowsAtOnce
+      ? await query(context, workspace, `${table} | ${taken(range)}`, signal).catch(unlessLarge)
+      : undefined;
+  if (rows && rows.length !== count) throw incomplete(table, rows.length, count);
+  if (rows) return yield* rows;
   if (range.to - range.from <= shortestMs) throw incomplete(table, rowsAtOnce, count);
   const middle = Math.floor((range.from + range.to) / 2);
   const halves = [
@@ -136,11 +137,17 @@ async function* rowsOf(
   ];
   let sum = 0;
   for (const half of halves) {
-    const rows = await countOf(context, workspace, table, half, signal);
-    sum += rows;
-    yield* rowsOf(context, workspace, table, half, rows, signal);
+    const own = await countOf(context, workspace, table, half, signal);
+    sum += own;
+    yield* rowsOf(context, workspace, table, half, own, signal);
   }
   if (sum !== count) throw incomplete(table, sum, count);
+}
+
+const tooLarge = 'LogsTooLarge';
+/** A few long rows may be more than one answer takes: then fewer are asked for. */
+function unlessLarge(cause: unknown): undefined {
+  if (!(cause instanceof StandbyError) || cause.code !== tooLarge) throw cause;
 }
 
 const incomplete = (table: string, got: number, count: number) =>
@@ -166,13 +173,18 @@ async function query(
   const credential = credentialOf(environment);
   const url = `${environment['STANDBY_LOGS_ENDPOINT'] ?? endpoint}/v1/workspaces/${workspace}/query`;
   return trying({ signal }, async () => {
-    const token = await credential.getToken(scope, { abortSignal: within(queryMs, signal) });
+    const token = await credential.getToken(scope, { abortSignal: within(queryMs, signal) }).catch((cause: unknown) => {
+      if (signal.aborted) throw signal.reason;
+      throw cause instanceof StandbyError ? cause : unread(`no token: ${(cause as Error).name}`, false, cause);
+    });
     const headers = { authorization: `Bearer ${token?.token ?? ''}`, 'content-type': 'application/json' };
     const body = JSON.stringify({ query: text });
     const answer = await exchange(url, { method: 'POST', headers, body, signal, withinMs: queryMs }).catch(
       (cause: unknown) => {
         if (signal.aborted) throw signal.reason;
-        throw new Passing(unread(`no answer: ${(cause as Error).message}`, true));
+        const { message } = cause as Error;
+        if (message.startsWith('an answer of more than')) throw new StandbyError(tooLarge, message, { cause });
+        throw new Passing(unread(`no answer: ${message}`, true));
       },
     );
     if (answer.status !== 200) {
@@ -186,9 +198,10 @@ async function query(
   });
 }
 
-const unread = (why: string, retryable: boolean) =>
+const unread = (why: string, retryable: boolean, cause?: unknown) =>
   new StandbyError('LogsUnread', `the logs can't be read (${why}): the credentials need Log Analytics Data Reader`, {
     retryable,
+    cause,
   });
 
 /** Rows that are past the workspace's own time are missing there, which is what the copy is for. */
