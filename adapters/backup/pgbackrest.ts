@@ -45,7 +45,9 @@ export type Repository =
       readonly key: string;
       readonly secret: string;
       readonly passphrase: string;
-    });
+    })
+  /** A disk that is mounted here. */
+  | (Pick<Reached, 'path' | 'keepDays'> & { readonly kind: 'posix'; readonly passphrase: string });
 
 export interface Cluster {
   readonly stanza: string;
@@ -88,13 +90,17 @@ const s3Lines = (repository: Extract<Repository, { kind: 's3' }>) => ({
   's3-uri-style': repository.uriStyle,
 });
 
+const storageLines = (repository: Exclude<Repository, { kind: 'posix' }>) => ({
+  ...(repository.kind === 'azure' ? azureLines(repository) : s3Lines(repository)),
+  'storage-host': repository.host,
+  'storage-port': repository.port,
+  'storage-ca-file': repository.caFile,
+});
+
 function repositoryLines(repository: Repository, number: number): string[] {
   const settings: Record<string, string | number | undefined> = {
-    ...(repository.kind === 'azure' ? azureLines(repository) : s3Lines(repository)),
+    ...(repository.kind === 'posix' ? {} : storageLines(repository)),
     path: repository.path,
-    'storage-host': repository.host,
-    'storage-port': repository.port,
-    'storage-ca-file': repository.caFile,
     'cipher-type': 'aes-256-cbc',
     bundle: 'y',
     'retention-full-type': 'time',
@@ -134,14 +140,14 @@ export const secretsOf = (repositories: readonly Repository[]): Readonly<Record<
   Object.fromEntries(
     repositories.flatMap((repository, index): [string, string][] => {
       const name = (rest: string) => `PGBACKREST_REPO${index + 1}_${rest}`;
-      const login: [string, string][] =
+      const login: Record<string, string> =
         repository.kind === 'azure'
-          ? [[name('AZURE_KEY'), repository.key]]
-          : [
-              [name('S3_KEY'), repository.key],
-              [name('S3_KEY_SECRET'), repository.secret],
-            ];
-      return [...login, [name('CIPHER_PASS'), repository.passphrase]];
+          ? { AZURE_KEY: repository.key }
+          : repository.kind === 's3'
+            ? { S3_KEY: repository.key, S3_KEY_SECRET: repository.secret }
+            : {};
+      const told = Object.entries({ ...login, CIPHER_PASS: repository.passphrase });
+      return told.map(([what, value]) => [name(what), value]);
     }),
   );
 
@@ -256,14 +262,15 @@ export interface ArchiveReading {
 /** How far the archive is behind, by the server's own word. @throws StandbyError ArchiveOff where nothing was ever archived. */
 export const archiveLag = (target: ServerTarget, signal: AbortSignal): Promise<ArchiveReading> =>
   connected(target, signal, async (client) => {
-    const { rows } = await client.query<{ behind: number | null; failing: boolean; segment: string; pending: string }>(
+    // The last file may also be a label of a backup, named after an earlier segment, or a history, which names none: then more is
+    // taken to be missing than is.
+    const { rows } = await client.query<{ behind: number | null; failing: boolean; pending: string }>(
       `SELECT extract(epoch FROM clock_timestamp() - a.last_archived_time)::float8 AS behind,
          coalesce(a.last_failed_time > a.last_archived_time, a.last_failed_time IS NOT NULL) AS failing,
-         a.last_archived_wal AS segment,
-         CASE WHEN w.segments IS NULL THEN 0 ELSE pg_current_wal_lsn() - '0/0'::pg_lsn - w.segments * s.size END AS pending
+         pg_current_wal_lsn() - '0/0'::pg_lsn - coalesce(w.segments, 0) * s.size AS pending
        FROM pg_stat_archiver a
        CROSS JOIN (SELECT setting::numeric AS size FROM pg_settings WHERE name = 'wal_segment_size') s
-       CROSS JOIN LATERAL (SELECT CASE WHEN a.last_archived_wal ~ '^[0-9A-F]{24}$' THEN
+       CROSS JOIN LATERAL (SELECT CASE WHEN a.last_archived_wal ~ '^[0-9A-F]{24}' THEN
            ('x' || substr(a.last_archived_wal, 9, 8))::bit(32)::bigint::numeric * (4294967296 / s.size)
              + ('x' || substr(a.last_archived_wal, 17, 8))::bit(32)::bigint + 1 END AS segments) w`,
     );
