@@ -60,9 +60,11 @@ export async function fromBackup<T>(
     });
     server = await createThrowAway(environment, call);
     const target = throwAwayTarget(server, 'exported');
-    await connected({ ...target, database: 'postgres' }, call.signal, (client) =>
-      client.query('CREATE DATABASE exported'),
-    );
+    await connected({ ...target, database: 'postgres' }, call.signal, async (client) => {
+      // Policies of tables name them.
+      for (const role of manifest.facts?.roles ?? []) await client.query(`CREATE ROLE ${escapeIdentifier(role)}`);
+      await client.query('CREATE DATABASE exported TEMPLATE template0');
+    });
     const env = await libpqEnvironment(target, environment, scratch);
     // Whose the tables are does not matter here; who may read them is who has the file's key.
     const args = ['--exit-on-error', '--no-owner', '--no-privileges', '--no-subscriptions', '--no-tablespaces'];

@@ -14,7 +14,7 @@ function search(range: RecoveryRange, isClean: (at: number) => boolean, known = 
   const answers = new Map(known);
   for (let restores = 0; ; restores += 1) {
     const finding = decide(range, answers);
-    if (finding.outcome !== 'ask') return { finding: finding as End, restores, answers };
+    if (finding.outcome !== 'ask') return { finding: finding, restores, answers };
     expect(answers.has(finding.at), 'asks nothing twice').to.equal(false);
     expect(finding.at % 1_000).to.equal(0);
     answers.set(finding.at, isClean(finding.at));

@@ -3,14 +3,35 @@ import { expect } from 'chai';
 import { readXlsx } from 'hucre/xlsx';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { writeExport, type ExportWish } from '../../../adapters/backup/export';
+import { backUpDatabase } from '../../../adapters/backup/dump';
+import { fromBackup, writeExport, type ExportWish } from '../../../adapters/backup/export';
 import { identitiesOf } from '../../../adapters/backup/seal';
+import type { Vault } from '../../../backup/ports';
 import { TestWorld } from '../../kubernetes/world';
 import { TestServer } from '../postgres';
 
 const point = Date.parse('2026-11-20T16:34:06Z');
 const call = () => ({ signal: AbortSignal.timeout(60_000), progress: () => undefined });
+
+class MemoryVault implements Vault {
+  readonly traits = { name: 'memory', medium: 'file', offsite: false, offline: false } as const;
+  private readonly objects = new Map<string, Buffer>();
+
+  async put(name: string, body: NodeJS.ReadableStream | Buffer): Promise<void> {
+    this.objects.set(name, Buffer.isBuffer(body) ? body : await buffer(body));
+  }
+  async get(name: string): Promise<NodeJS.ReadableStream> {
+    return Readable.from([this.objects.get(name) as Buffer]);
+  }
+  async *list(prefix: string) {
+    for (const [name, { length }] of this.objects) if (name.startsWith(prefix)) yield { name, bytes: length };
+  }
+  async remove(name: string): Promise<void> {
+    this.objects.delete(name);
+  }
+}
 
 describe('adapters: exports for customers', function () {
   this.timeout(90_000);
@@ -100,6 +121,36 @@ describe('adapters: exports for customers', function () {
       expect((most - before) / 1024 ** 2).to.be.below(120);
     });
   }
+
+  it('asks a backup that is restored for it, and leaves nothing of that', async () => {
+    const scratch = path.join(world.home, 'scratch');
+    fs.mkdirSync(scratch, { mode: 0o755 });
+    fs.chmodSync(world.home, 0o711);
+    const environment = { ...process.env, STANDBY_SCRATCH: scratch };
+    const vault = new MemoryVault();
+    await server.sql('CREATE ROLE clerk');
+    await server.sql(
+      'ALTER TABLE bookings ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON bookings TO clerk USING (true); ALTER ROLE drpadmin BYPASSRLS',
+      'shop',
+    );
+    const retention = { daily: 1, weekly: 1, monthly: 1 };
+    const keeping = { vaults: [vault], retention, recipients: [recipient], now: () => Date.now() };
+    const manifest = await backUpDatabase(
+      { ...{ company: 'acme', environment, jobs: 1, target: server.target }, keeping },
+      call(),
+    );
+    const identities = await identitiesOf([key]);
+    const file = path.join(world.home, 'exports', 'restored.json.age');
+    const sql = 'SELECT id FROM bookings WHERE tenant = $1 ORDER BY id';
+    const wish = { ...{ name: 'bookings', sql, tenant: 'a', format: 'json' as const }, recipients: [recipient], file };
+    const rows = await fromBackup(
+      { vault, manifest, identities, environment },
+      (target) => writeExport(target, { ...wish, recoveryPoint: manifest.recoveryPoint }, call()),
+      call(),
+    );
+    expect(rows).to.equal(3);
+    expect(fs.readdirSync(scratch)).to.deep.equal([]);
+  });
 
   it('writes nothing of a query that fails, or that would write', async () => {
     for (const sql of ['SELECT 1 / (id - 4) FROM bookings', 'SELECT nothing FROM bookings']) {
