@@ -7,8 +7,6 @@ import { StandbyError } from '../../failover/errors';
 const base = Date.parse('2026-11-20T10:00:00Z');
 const at = (second: number) => base + second * 1_000;
 
-type End = Exclude<Finding, { outcome: 'ask' }>;
-
 /** Restores and asks as long as the search wants it. */
 function search(range: RecoveryRange, isClean: (at: number) => boolean, known = new Map<number, boolean>()) {
   const answers = new Map(known);
