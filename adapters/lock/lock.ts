@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import * as os from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
 import { StandbyError } from '../../failover/errors';
 import type { RunLock } from '../../failover/ports';
@@ -34,6 +35,7 @@ const renewMs = 4_000;
 /** Without a renewal for so long the lock counts as lost: well before anybody else can have it. */
 const lostMs = 14_000;
 const limitMs = 4_000;
+const namedMs = 2_000;
 
 const limited = () => ({ abortSignal: AbortSignal.timeout(limitMs) });
 const statusOf = (cause: unknown) => (cause as { statusCode?: number }).statusCode;
@@ -75,8 +77,8 @@ class BlobLock implements RunLock {
     try {
       const blob = this.options.container().getBlockBlobClient(blobName);
       const before = await this.take(blob, leaseId);
+      await this.enter(blob, leaseId, own);
       if (before) this.options.tookOver?.(before);
-      await write(blob, leaseId, own);
       return new Held(blob, leaseId);
     } catch (cause) {
       if (cause instanceof StandbyError) throw cause;
@@ -95,14 +97,27 @@ class BlobLock implements RunLock {
     for (let attempt = 1; ; attempt++) {
       try {
         await lease.acquireLease(leaseSeconds, limited());
-        return await readHolder(blob);
+        return (await read(blob)).holder;
       } catch (cause) {
         if (statusOf(cause) !== 409) throw cause;
-        const holder = await readHolder(blob);
+        const { holder, etag } = await readNamed(blob);
         const isDead = holder?.machine === machine() && !isAlive(holder.pid, holder.began);
         if (!isDead || attempt > 1) throw inProgress(holder);
-        await lease.breakLease(0, limited());
+        // Whoever has written its name since is not the dead one.
+        await lease.breakLease(0, { conditions: { ifMatch: etag }, ...limited() }).catch((refused: unknown) => {
+          if (statusOf(refused) !== 412) throw refused;
+        });
       }
+    }
+  }
+
+  private async enter(blob: BlockBlobClient, leaseId: string, own: Holder): Promise<void> {
+    try {
+      await write(blob, leaseId, own);
+    } catch (cause) {
+      // Taken for the dead one that had it before, by somebody who came at the same time.
+      if (statusOf(cause) === 412) throw inProgress((await readNamed(blob)).holder);
+      throw cause;
     }
   }
 }
@@ -121,9 +136,25 @@ async function write(blob: BlockBlobClient, leaseId: string, holder: Holder | un
   await blob.upload(text, Buffer.byteLength(text), { conditions: { leaseId }, ...limited() });
 }
 
-async function readHolder(blob: BlockBlobClient): Promise<Holder | undefined> {
-  const text = (await blob.downloadToBuffer(0, undefined, limited())).toString();
-  return text ? (JSON.parse(text) as Holder) : undefined;
+interface Entry {
+  readonly holder?: Holder;
+  readonly etag: string;
+}
+
+async function read(blob: BlockBlobClient): Promise<Entry> {
+  const { readableStreamBody, etag = '' } = await blob.download(0, undefined, limited());
+  const parts: Buffer[] = [];
+  for await (const part of readableStreamBody ?? []) parts.push(Buffer.from(part));
+  const text = Buffer.concat(parts).toString('utf8');
+  return { ...(text ? { holder: JSON.parse(text) as Holder } : {}), etag };
+}
+
+/** Who has just taken it writes its name next. */
+async function readNamed(blob: BlockBlobClient): Promise<Entry> {
+  for (const end = performance.now() + namedMs; ; await delay(namedMs / 20)) {
+    const entry = await read(blob);
+    if (entry.holder || performance.now() > end) return entry;
+  }
 }
 
 class Held {
@@ -184,7 +215,7 @@ export async function lockHolder(container: ContainerClient): Promise<Holder | u
   const blob = container.getBlockBlobClient(blobName);
   try {
     const { leaseState } = await blob.getProperties(limited());
-    return leaseState === 'leased' ? await readHolder(blob) : undefined;
+    return leaseState === 'leased' ? (await read(blob)).holder : undefined;
   } catch (cause) {
     if (statusOf(cause) === 404) return undefined;
     throw cause;

@@ -63,7 +63,9 @@ describe('adapters/lock', function () {
       (answer): answer is Awaited<ReturnType<ReturnType<typeof lock>['acquire']>> => 'release' in answer,
     );
     expect(won).to.have.length(1);
-    expect(asked.filter((answer) => 'code' in answer && answer.code === 'RunInProgress')).to.have.length(3);
+    const lost = asked.filter((answer) => 'code' in answer && answer.code === 'RunInProgress') as StandbyError[];
+    expect(lost).to.have.length(3);
+    for (const { message } of lost) expect(message).to.match(/ since /);
     await won[0]!.release();
   });
 

@@ -86,7 +86,7 @@ describe('people', function () {
     // The applications answer, their pages do not: what a release does that is broken at this site alone.
     const { code, stderr } = await one.standby(switchover, {
       killAt: async (entry) => {
-        if (at('intent', 'verify-inside')(entry)) {
+        if (at('result', 'prepare')(entry)) {
           await one.world.kubectl('intg', 'scale', 'deployment', 'survey', '--replicas=0', '-n', 'moodtalk');
         }
         return false;
