@@ -1,10 +1,12 @@
 /** What the sites and the operators share outside both sites, and what the operators are told. */
 import * as pulumi from '@pulumi/pulumi';
+import { BlobAccess } from '../components/access/blobAccess';
 import { CoordinationStore } from '../components/coordination/coordinationStore';
 import type { FailoverConfig } from '../config/failover';
 import { sites, type Site } from '../config/fields';
 import type { Landscape } from '../config/landscape';
-import { coordinationNames } from './names';
+import { lostSite } from '../config/servers';
+import { coordinationNames, siteNames } from './names';
 import type { KnownSites } from './sites';
 
 export function coordinationStore(config: FailoverConfig, known: KnownSites): CoordinationStore {
@@ -18,6 +20,22 @@ export function coordinationStore(config: FailoverConfig, known: KnownSites): Co
     ...(config.operatorPrincipalId
       ? { operator: { principalId: config.operatorPrincipalId, principalType: config.operatorPrincipalType } }
       : {}),
+  });
+}
+
+/** Operators take and restore backups, in the storage that the configuration names. */
+export function backupAccess(config: FailoverConfig, known: KnownSites): void {
+  const { backup, operatorPrincipalId, operatorPrincipalType, company } = config;
+  if (!backup || !operatorPrincipalId) return;
+  const site = backup.vaults.site;
+  const { resourceGroup, backup: storage } = known[site].outputs;
+  const subscription = resourceGroup.id.split('/')[2];
+  const group = `/subscriptions/${subscription}/resourceGroups/${siteNames(company, site).backupResourceGroup}`;
+  const account = `${group}/providers/Microsoft.Storage/storageAccounts/${storage.account}`;
+  new BlobAccess(`backup-${site}`, {
+    scope: `${account}/blobServices/default/containers/${storage.container}`,
+    operator: { principalId: operatorPrincipalId, principalType: operatorPrincipalType },
+    frozen: lostSite(config) === site,
   });
 }
 

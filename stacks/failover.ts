@@ -18,7 +18,7 @@ import type { Landscape } from '../config/landscape';
 import type { FailoverOutputs } from '../config/outputs';
 import { lostSite, preparation } from '../config/servers';
 import { cautions } from '../config/switch';
-import { coordinationStore, landscape, misplacedStore } from './coordination';
+import { backupAccess, coordinationStore, landscape, misplacedStore } from './coordination';
 import { agentRecord } from './names';
 import { clusterProviders, platform, type Surroundings, type Work } from './platforms';
 import { identityProviders, impossibleRecoveries, makeServers, placeServers, type PlacedServer } from './recoveries';
@@ -41,6 +41,7 @@ export async function failover(config: FailoverConfig): Promise<FailoverProgramO
 
   const servers = placeServers(config, known);
   const store = coordinationStore(config, known);
+  backupAccess(config, known);
   const around: Surroundings = { config, known, servers, store, providers: clusterProviders(config, known) };
   const work = workOf(config, servers);
   const ready = changeOfRole(around, work);

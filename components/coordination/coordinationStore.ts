@@ -1,8 +1,6 @@
-import { RoleAssignment } from '@pulumi/azure-native/authorization/roleAssignment';
 import { ResourceGroup } from '@pulumi/azure-native/resources/resourceGroup';
-import type { BlobContainer } from '@pulumi/azure-native/storage/blobContainer';
 import * as pulumi from '@pulumi/pulumi';
-import { roleDefinition, roles, stableGuid } from '../access/roles';
+import { mayUseBlobs, type Principal } from '../access/blobAccess';
 import type { Options } from '../options';
 import { privateStorage } from '../storage/privateStorage';
 
@@ -18,12 +16,6 @@ export interface CoordinationStoreArgs {
   readonly identities: Readonly<Record<string, pulumi.Input<string>>>;
   /** Whoever carries out failovers: a person, a group or a pipeline. @default - nobody besides the sites */
   readonly operator?: Principal;
-}
-
-export interface Principal {
-  /** Object id, not client id. */
-  readonly principalId: pulumi.Input<string>;
-  readonly principalType: 'User' | 'Group' | 'ServicePrincipal';
 }
 
 /** Days that a deleted blob can be brought back. */
@@ -54,27 +46,13 @@ export class CoordinationStore extends pulumi.ComponentResource {
       undeleteDays,
     });
     for (const [site, principalId] of Object.entries(args.identities)) {
-      dataAccess(this, `${name}-${site}`, container, { principalId, principalType: 'ServicePrincipal' });
+      mayUseBlobs(this, `${name}-${site}`, container.id, { principalId, principalType: 'ServicePrincipal' });
     }
-    if (args.operator !== undefined) dataAccess(this, `${name}-operator`, container, args.operator);
+    if (args.operator !== undefined) mayUseBlobs(this, `${name}-operator`, container.id, args.operator);
 
     this.accountName = account.name;
     this.endpoint = account.primaryEndpoints.blob;
     this.containerName = container.name;
     this.registerOutputs({ accountName: this.accountName, endpoint: this.endpoint });
   }
-}
-
-function dataAccess(parent: pulumi.Resource, name: string, container: BlobContainer, principal: Principal) {
-  const role = roles.storageBlobDataContributor;
-  return new RoleAssignment(
-    `${name}-access`,
-    {
-      scope: container.id,
-      ...principal,
-      roleDefinitionId: roleDefinition(container.id, role),
-      roleAssignmentName: stableGuid(container.id, principal.principalId, role),
-    },
-    { parent },
-  );
 }
