@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as fc from 'fast-check';
-import { decide, describeFinding, mostRestores, wholeSeconds, type Finding } from '../../backup/bisect';
+import { decide, describeFinding, mostRestores, wholeSeconds } from '../../backup/bisect';
 import type { RecoveryRange } from '../../backup/model';
 import { StandbyError } from '../../failover/errors';
 
@@ -12,7 +12,7 @@ function search(range: RecoveryRange, isClean: (at: number) => boolean, known = 
   const answers = new Map(known);
   for (let restores = 0; ; restores += 1) {
     const finding = decide(range, answers);
-    if (finding.outcome !== 'ask') return { finding: finding, restores, answers };
+    if (finding.outcome !== 'ask') return { finding, restores, answers };
     expect(answers.has(finding.at), 'asks nothing twice').to.equal(false);
     expect(finding.at % 1_000).to.equal(0);
     answers.set(finding.at, isClean(finding.at));
