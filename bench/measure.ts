@@ -1,5 +1,6 @@
 /** What a run costs, and how two ways of doing the same work are compared: in turns, within one run, by their medians. */
 import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 export const repository = path.resolve(__dirname, '..');
@@ -40,6 +41,47 @@ export async function costHere(act: () => unknown): Promise<Cost> {
   await act();
   const { user, system } = process.cpuUsage(cpu);
   return { cpu: (user + system) / 1e6, wall: (performance.now() - began) / 1000 };
+}
+
+/** Linux tells it in hundredths of a second. */
+const ticks = 100;
+
+const read = (act: () => string): string => {
+  try {
+    return act();
+  } catch {
+    return ''; // It has ended in between.
+  }
+};
+
+/** @returns seconds of this process, of all that it started and of what works in `folder`: a server that went to the background too. */
+function treeCpu(folder: string): number {
+  const own = new Set([process.pid]);
+  const all = fs.readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    const stat = read(() => fs.readFileSync(`/proc/${name}/stat`, 'utf8'));
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (fields.length < 20) return [];
+    const pid = Number(name);
+    if (`${read(() => fs.readlinkSync(`/proc/${name}/cwd`))}/`.startsWith(`${folder}/`)) own.add(pid);
+    // utime, stime, and cutime, cstime: of the children that have ended.
+    return [
+      { pid, parent: Number(fields[1]), cpu: fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) },
+    ];
+  });
+  for (let known = 0; known < own.size;) {
+    known = own.size;
+    for (const { pid, parent } of all) if (own.has(parent)) own.add(pid);
+  }
+  return all.reduce((sum, { pid, cpu }) => (own.has(pid) ? sum + cpu : sum), 0) / ticks;
+}
+
+/** CPU and wall seconds of an act, with every program and server that takes part in it: started here, or at work in `folder`. */
+export async function treeCost<T>(folder: string, act: () => Promise<T>): Promise<{ cost: Cost; result: T }> {
+  const [cpu, began] = [treeCpu(folder), performance.now()];
+  const result = await act();
+  const wall = (performance.now() - began) / 1000;
+  return { cost: { cpu: treeCpu(folder) - cpu, wall }, result };
 }
 
 /**

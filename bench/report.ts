@@ -11,6 +11,8 @@ export interface Row {
   /** Medians, in `unit`. */
   readonly peerValue: number;
   readonly ours: number;
+  /** Of the counted rounds: what the machine disturbed least. */
+  readonly least: { readonly peer: number; readonly ours: number };
   /** The peer's over ours: 10 = a tenth of the peer. Against a limit it is under 1, and 1 can't be passed. */
   readonly ratio: number;
   /** Every counted round, in `unit`, in the order in which they ran; empty for what is not a median. */
@@ -30,7 +32,8 @@ export function row(
   ours: readonly number[],
 ): Row {
   const [peerValue, own] = [median(theirs), median(ours)];
-  return { figure, unit, peer, peerValue, ours: own, ratio: peerValue / own, rounds: { peer: theirs, ours } };
+  const least = { peer: Math.min(...theirs), ours: Math.min(...ours) };
+  return { figure, unit, peer, peerValue, ours: own, least, ratio: peerValue / own, rounds: { peer: theirs, ours } };
 }
 
 export const cpu = (costs: readonly Cost[]) => costs.map((cost) => cost.cpu);
@@ -40,15 +43,17 @@ const digits = (value: number) => (value >= 100 ? value.toFixed(0) : value.toPre
 const shown = (value: number, unit: Row['unit']) =>
   unit === 'times' ? `x${digits(value)}` : `${unit === 'calls' ? value : digits(value)} ${unit}`;
 
-/** @returns lines, columns aligned: figure, peer, the peer's, ours, ratio. */
+/** @returns lines, columns aligned: figure, peer, the peer's and its least, ours and its least, ratio. */
 export function table(rows: readonly Row[]): readonly string[] {
   const cells = [
-    ['figure', 'peer', "the peer's", 'ours', 'ratio'],
-    ...rows.map(({ figure, unit, peer, peerValue, ours, ratio }) => [
+    ['figure', 'peer', "the peer's", 'least', 'ours', 'least', 'ratio'],
+    ...rows.map(({ figure, unit, peer, peerValue, ours, least, ratio }) => [
       figure,
       peer,
       shown(peerValue, unit),
+      shown(least.peer, unit),
       shown(ours, unit),
+      shown(least.ours, unit),
       digits(ratio),
     ]),
   ];
