@@ -100,7 +100,9 @@ async function dump(
         "SELECT date_trunc('milliseconds', now()) AS at, pg_export_snapshot() AS snapshot",
       );
       const { at, snapshot } = rows[0]!;
-      const args = ['--format=directory', `--jobs=${jobs}`, `--snapshot=${snapshot}`, `--file=${folder}`, '--no-sync'];
+      // Half the work of gzip's usual 6, for a twentieth more bytes.
+      const how = ['--format=directory', '--compress=1', `--jobs=${jobs}`, '--no-sync'];
+      const args = [...how, `--snapshot=${snapshot}`, `--file=${folder}`];
       const stop = new AbortController();
       const dumping = runProgram(program('pg_dump', environment), args, {
         ...{ env, code: 'DumpFailed', onLine: call.progress },
