@@ -29,6 +29,19 @@ interface WorldEnvironment {
   readonly people: Environment;
 }
 
+/** Those of PostgreSQL's programs that speak with servers, at an operator's place. @returns their folder. */
+function writePrograms(postgresBin: string): string {
+  const folder = path.join(folders.build, 'programs');
+  const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+  const place = `NODE_OPTIONS=${quoted(`--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`)} STANDBY_NET=${quoted(JSON.stringify(outsideStandpoint))}`;
+  fs.mkdirSync(folder, { recursive: true });
+  for (const name of ['pg_dump', 'psql']) {
+    const command = [process.execPath, path.join(folders.build, 'relay.js'), path.join(postgresBin, name)].map(quoted);
+    fs.writeFileSync(path.join(folder, name), `#!/bin/sh\n${place} exec ${command.join(' ')} "$@"\n`, { mode: 0o755 });
+  }
+  return folder;
+}
+
 /** Makes the secrets of a new world and writes both environments down (0600). */
 export function createEnvironment(toolchain: Toolchain): WorldEnvironment {
   fs.mkdirSync(folders.run, { recursive: true });
@@ -67,6 +80,7 @@ export function createEnvironment(toolchain: Toolchain): WorldEnvironment {
     NODE_OPTIONS: `--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`,
     STANDBY_NET: JSON.stringify(outsideStandpoint),
     STANDBY_RESOLVERS: outsideStandpoint.resolver,
+    STANDBY_POSTGRES_BIN: writePrograms(toolchain.postgresBin),
     STANDBY_PROJECT: folders.project,
     STANDBY_RUNS: path.join(folders.run, 'runs'),
     PULUMI_HOME: path.join(folders.run, 'pulumi'),

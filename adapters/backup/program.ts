@@ -115,7 +115,7 @@ export async function runProgram(
     });
     signal.throwIfAborted();
     if (accept.includes(code)) return { code, stdout, stderr };
-    const said = lastWords(`${stdout}\n${stderr}`, Object.values(options.env ?? {}));
+    const said = lastWords(`${stdout}\n${stderr}`, secretsOf(options.env ?? {}));
     throw new StandbyError(fault, `${path.basename(command)} ended with ${code}: ${said}`, { exit: 'fault' });
   } finally {
     signal.removeEventListener('abort', kill);
@@ -124,6 +124,10 @@ export async function runProgram(
 
 const notStarted = (command: string, cause: Error) =>
   new StandbyError('ProgramMissing', `${path.basename(command)} can't be started: ${cause.message}`, { cause });
+
+/** Values that are secret by the name of their variable. */
+const secretsOf = (env: Readonly<Record<string, string>>): string[] =>
+  Object.entries(env).flatMap(([name, value]) => (/PASS|SECRET|KEY|TOKEN/.test(name) ? [value] : []));
 
 /** The end of what a program said, in one line, without what must not be shown. */
 export function lastWords(text: string, secrets: readonly string[]): string {

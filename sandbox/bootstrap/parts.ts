@@ -14,6 +14,7 @@ const parts = {
   application: 'application/server.ts',
   agent: '../agent/main.ts',
   hook: 'network/hook.ts',
+  relay: 'network/relay.ts',
   clock: 'chaos/clock.ts',
 } as const;
 

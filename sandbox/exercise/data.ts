@@ -31,7 +31,7 @@ interface Flight {
 /** Flights of US carriers (US Department of Transportation, from the package vega-datasets): 231,083 rows. */
 const dataset = 'vega-datasets/data/flights-200k.json';
 
-async function connect(access: DatabaseAccess): Promise<Client> {
+export async function connect(access: DatabaseAccess): Promise<Client> {
   const [address] = await resolve(access.fqdn, outside.publicDns);
   const socket = new net.Socket();
   const dial = net.Socket.prototype.connect.bind(socket) as (options: net.SocketConnectOpts) => net.Socket;

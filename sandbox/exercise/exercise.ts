@@ -9,6 +9,7 @@ import * as path from 'node:path';
 import { setSilence } from '../silence';
 import { down, up as startSandbox, type Report } from '../supervisor';
 import { geoReplicationSeconds, repository, type Site } from '../world';
+import { backupConfiguration, exerciseBackups, type BackupsResult } from './backups';
 import { OutsideClient } from './client';
 import { backUp, createUser, loadData } from './data';
 import { loss, recovery, refusal } from './measure';
@@ -65,6 +66,7 @@ interface BranchResult extends Measured {
 
 interface Result {
   way: Way['name'];
+  backups?: BackupsResult;
   branches: BranchResult[];
   previewsClean: boolean;
   setupSeconds: number;
@@ -119,6 +121,7 @@ class Exercise {
         this.seen('prod', Date.now()),
       );
       this.result.setupSeconds = this.timeline.seconds;
+      if (this.way.name === 'engine') this.result.backups = await this.backups();
       for (const row of rows.filter(({ branch }) => this.way.branches.includes(branch))) await this.branch(row);
     } finally {
       await this.client.stop();
@@ -138,8 +141,11 @@ class Exercise {
     await timeline.step('sites', 'pulumi up -s prod, -s intg', () =>
       Promise.all([pulumi.up('prod'), pulumi.up('intg')]),
     );
-    await timeline.step('failover', 'pulumi up -s failover', () => pulumi.up('failover'));
     this.prod = siteView('prod', await pulumi.outputs('prod'));
+    await timeline.step('failover', 'pulumi up -s failover', async () => {
+      await pulumi.configure('failover', await backupConfiguration(this.prod.database.database));
+      await pulumi.up('failover');
+    });
     const { zone, hosts } = failoverView(await pulumi.outputs('failover'));
     const user = { name: 'exercise', password: randomBytes(12).toString('hex') };
     this.client = new OutsideClient(zone, Object.keys(hosts), user);
@@ -150,6 +156,14 @@ class Exercise {
     await timeline.step('user', 'user created at the IDP', () =>
       createUser(this.client, zone, this.prod.identity.realm, this.prod.identity.admin, user),
     );
+  }
+
+  private async backups(): Promise<BackupsResult> {
+    const seen = await exerciseBackups(this.timeline, this.prod.database);
+    this.report(
+      `backups: ${(seen.takenBytes / 1e6).toFixed(1)} MB taken in ${seen.takenSeconds.toFixed(1)} s, restored and asked in ${seen.verifiedSeconds.toFixed(1)} s; a damaged one is ${seen.damaged}, so ${seen.newestSound} counts; ${seen.rowsBack} of ${seen.rowsDeleted} deleted rows back in ${seen.rowsBackSeconds.toFixed(1)} s`,
+    );
+    return seen;
   }
 
   private async branch(row: Row): Promise<void> {

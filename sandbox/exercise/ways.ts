@@ -2,7 +2,7 @@
 import type { Site } from '../world';
 import type { Branch } from './exercise';
 import * as pulumi from './pulumi';
-import { standby } from './standby';
+import { changeRole } from './standby';
 import type { StepTime } from './timeline';
 import { failoverView } from './view';
 
@@ -39,8 +39,8 @@ export const byEngine = (report: (line: string) => void): Way => ({
     const replica = work === 'replica' ? recoveryAt('intg', 'replica', databaseServer, epoch) : {};
     await change({ ...replica, prepared: 'true' });
   },
-  away: (branch) => standby(commands[branch], report),
-  home: () => standby(commands.failback, report),
+  away: (branch) => changeRole(commands[branch], report),
+  home: () => changeRole(commands.failback, report),
 });
 
 export const byPulumi = (): Way => {

@@ -28,7 +28,7 @@ describe('the toolchain', function () {
   it('bundles every part', async () => {
     const files = await buildParts();
     expect(files.map((file) => path.basename(file)).sort()).to.deep.equal(
-      ['agent', 'application', 'azure', 'blob', 'clock', 'cloudflare', 'hook', 'node-agent', 'providers'].map(
+      ['agent', 'application', 'azure', 'blob', 'clock', 'cloudflare', 'hook', 'node-agent', 'providers', 'relay'].map(
         (name) => `${name}.js`,
       ),
     );
