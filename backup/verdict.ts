@@ -153,6 +153,12 @@ function factRows(source: DatabaseFacts, restored: DatabaseFacts): Row[] {
   ];
 }
 
+/** @returns the first thing in which what was restored is not what was taken. */
+export function differenceOf(source: DatabaseFacts, restored: DatabaseFacts): Fault | undefined {
+  const failed = factRows(source, restored).find(({ passed }) => !passed);
+  return failed && { defect: failed.defect, detail: `${failed.name}: ${failed.detail}` };
+}
+
 const keyRow = (broken: readonly string[] | undefined): Row =>
   row(
     'foreign keys',
@@ -183,6 +189,10 @@ function ageRows({ recoveryPoint }: Manifest, { recoveryPointMinutes }: Expected
   return [row('age', 'BackupTooOld', minutes <= recoveryPointMinutes, detail)];
 }
 
+/** Age says nothing against what is in a backup. */
+export const isSound = ({ defect }: Pick<Verdict, 'defect'>): boolean =>
+  defect === undefined || defect === 'BackupTooOld';
+
 const dayMs = 86_400_000;
 /** After this, contents that were restored once are restored again, whatever their digest. */
 export const fullCheckMs = 7 * dayMs;
@@ -208,6 +218,6 @@ export function sameContents(
       verdict.reused === undefined &&
       verdict.asked === asked &&
       now - verdict.verifiedAt < fullCheckMs &&
-      (verdict.defect === undefined || verdict.defect === 'BackupTooOld'),
+      isSound(verdict),
   );
 }

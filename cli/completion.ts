@@ -23,7 +23,7 @@ function wordsOf(command: Command, path: readonly string[] = []): Words[] {
 }
 
 /** Values of options are the same wherever they stand. */
-const optionValues = { '--from': 'prod intg', '--to': 'prod intg', '--database': 'prod replica restored' };
+const optionValues = { '--from': 'prod intg', '--to': 'prod intg', '--database': 'prod replica restored imported' };
 const files = '--plan|--save';
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -9,12 +9,16 @@ const serverName = f.text(/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/, {
   fix: 'write the name as the failover stack shows it (`pulumi stack output servers`)',
 });
 
+const backedUp = z.string().regex(/^(database\/[a-z_][a-z0-9_]{0,62}|identity)$/);
+const backupId = z.string().regex(/^\d{8}T\d{6}Z(-[0-9a-f]{6})?$/);
+
 const recoverySchema = z.strictObject({
   epoch: f.whole(1, 1_000_000, 'Epoch of the update that makes it; it is part of its name.'),
   site: f.oneOf(f.sites, 'Site that it is made at.'),
   method: f.oneOf(
-    ['geoRestore', 'replica'],
-    'From the last backup that reached this region (works with the other site gone), or as a streaming replica.',
+    ['geoRestore', 'import', 'replica'],
+    "From Azure's last backup that reached this region, or empty and filled from kept backups (both work with the other site " +
+      'gone), or as a streaming replica.',
   ),
   from: serverName,
   pointInTime: f.field(z.iso.datetime().optional(), {
@@ -23,6 +27,12 @@ const recoverySchema = z.strictObject({
       'Without it, the time at which the server is made.',
     allowed: 'a time in UTC such as 2026-01-31T22:00:00Z',
     fix: 'write the time, or leave it out',
+  }),
+  backups: f.field(z.record(backedUp, backupId).optional(), {
+    description:
+      'Import: the kept backup of each data set that it is filled from, by `standby failover` before anybody may write to it.',
+    allowed: 'database/NAME or identity, each with the id of a backup; only for method import',
+    fix: 'write the ids that `standby backup list` and `standby estate list` show',
   }),
   promoted: f.field(z.boolean().optional(), {
     description:

@@ -165,23 +165,46 @@ function recoveryIssues(config: Switch, recovery: Recovery, index: number): Issu
     issues.push({
       key: `${at}.${key}`,
       got: recovery[key],
-      allowed: 'nothing, for method geoRestore',
+      allowed: `nothing, for method ${recovery.method}`,
       fix: 'remove it: a restored server stands alone from the start',
     });
   }
-  if (recovery.method === 'replica' && recovery.pointInTime !== undefined) {
+  if (recovery.method !== 'geoRestore' && recovery.pointInTime !== undefined) {
     issues.push({
       key: `${at}.pointInTime`,
       got: recovery.pointInTime,
-      allowed: 'nothing, for method replica',
-      fix: 'remove it: a replica follows its source to the end',
+      allowed: `nothing, for method ${recovery.method}`,
+      fix:
+        recovery.method === 'replica'
+          ? 'remove it: a replica follows its source to the end'
+          : 'remove it: an import has the time of its backups',
     });
   }
   return [
     ...issues,
+    ...backupIssues(recovery, at),
     ...sourceIssues(config, recovery, index),
     ...reachIssues(config, recovery, at),
     ...idleIssues(config, recovery, at),
+  ];
+}
+
+/** An import says what it is filled from; whatever is made from another server has that one's rows. */
+function backupIssues({ method, backups }: Recovery, at: string): Issue[] {
+  const key = `${at}.backups`;
+  if (method !== 'import') {
+    return backups === undefined
+      ? []
+      : [{ key, got: backups, allowed: `nothing, for method ${method}`, fix: 'remove it, or set method to import' }];
+  }
+  if (Object.keys(backups ?? {}).some((dataSet) => dataSet.startsWith('database/'))) return [];
+  return [
+    {
+      key,
+      ...(backups === undefined ? {} : { got: backups }),
+      allowed: 'the id of a backup of one database or more, for method import',
+      fix: 'add database/NAME with an id that `standby backup list` shows as restored, and identity with one of `standby estate list`',
+    },
   ];
 }
 
@@ -272,7 +295,7 @@ function lossIssues(config: Switch): Issue[] {
   const current = servers.find((server) => server.database);
   const since = current?.recovery?.epoch ?? 0;
   return servers.flatMap(({ name, recovery, database, identity }): Issue[] => {
-    const newer = recovery?.method === 'geoRestore' && recovery.epoch > since && recovery.epoch < config.epoch;
+    const newer = recovery && recovery.method !== 'replica' && recovery.epoch > since && recovery.epoch < config.epoch;
     if (!current || !recovery || !newer || database || identity || recovery.abandoned) return [];
     const back = `{epoch: ${config.epoch}, site: ${otherSite(recovery.site)}, method: replica, from: ${name}}`;
     return [

@@ -1,19 +1,18 @@
 /** What each branch would lose and take, and which is taken: the least loss, then the least time. Pure. */
 import { StandbyError } from './errors';
-import { branches, choices, type Branch, type BranchOption, type Instant } from './model';
+import { branches, choices, type Branch, type BranchOption } from './model';
 import { fresh, whyUnknown } from './readings';
+import { restoreOf, serverSeconds } from './restores';
 import { accepts, complete, fenceable, standsPrepared, type Situation } from './situation';
 
-/**
- * Seconds until the outside is served, as targets: `planned` from the fence on, the others from the command on. A
- * restore at the vendor takes as long as the data are large.
- */
-const takes = { planned: 5, prepared: 8, '1c': 15, '1a': 20, '1b': 60 } as const;
+/** Seconds until the outside is served, as targets: `planned` from the fence on, the others from the command on. */
+const takes = { planned: 5, prepared: 8, '1c': 15, '1a': 20, '1b': serverSeconds } as const;
 
 const seconds = (value: number): string => `${Math.round(value * 10) / 10} s`;
-const time = (at: Instant): string => new Date(at).toISOString();
 
-type Verdict = Pick<BranchOption, 'impossible' | 'lossSeconds' | 'lossWhy'>;
+type Verdict = Pick<BranchOption, 'impossible' | 'lossSeconds' | 'lossWhy' | 'way'> & {
+  readonly takesSeconds?: number;
+};
 const impossible = (why: string): Verdict => ({ impossible: why, lossSeconds: 'unknown', lossWhy: 'not possible' });
 const nothing = (lossWhy: string): Verdict => ({ lossSeconds: 0, lossWhy });
 
@@ -79,27 +78,13 @@ const followed = (situation: Situation, name: string): Verdict =>
     : { lossSeconds: 'unknown', lossWhy: `${name} was promoted already, nobody can tell what it had not received` };
 
 function restore(situation: Situation): Verdict {
-  const { current, planned, to, observation, now } = situation;
-  const { name, site, recovery } = current.plan;
+  const { current, planned, to } = situation;
+  const { name, site } = current.plan;
   if (planned) return impossible('a planned change of role loses nothing, a restore does');
   const other = openElsewhere(situation);
   if (other) return impossible(other);
   if (site === to) return impossible(`${name} is at ${to} itself: a copy in the same region does not outlive it`);
-  if (recovery?.method === 'replica')
-    return impossible(`${name} was made as a replica, which has no geo-redundant backup`);
-  const backup = fresh(observation.backups[name], now);
-  if (!backup) {
-    return {
-      lossSeconds: 'unknown',
-      lossWhy: `the last backup of ${name} ${whyUnknown(observation.backups[name], now)}`,
-    };
-  }
-  const verified =
-    backup.verifiedAt === undefined
-      ? 'no backup of it ever passed a restore check'
-      : `the last one that passed a restore check is of ${time(backup.verifiedAt)}`;
-  const lossSeconds = Math.max(0, now - backup.recoveryPoint) / 1000;
-  return { lossSeconds, lossWhy: `what was written after ${time(backup.recoveryPoint)} is lost; ${verified}` };
+  return restoreOf(situation);
 }
 
 const verdicts = { '1a': share, '1b': restore, '1c': follow } as const satisfies Record<
@@ -115,11 +100,13 @@ function takesSeconds(situation: Situation, branch: Branch): number {
 }
 
 export const assessSituation = (situation: Situation): BranchOption[] =>
-  branches.map((branch) => ({
-    branch,
-    ...verdicts[branch](situation),
-    takesSeconds: takesSeconds(situation, branch),
-  }));
+  branches.map((branch) => {
+    const { impossible: why, lossSeconds, lossWhy, way, takesSeconds: takesItself } = verdicts[branch](situation);
+    return {
+      ...{ branch, ...(way ? { way } : {}), ...(why === undefined ? {} : { impossible: why }), lossSeconds, lossWhy },
+      takesSeconds: takesItself ?? takesSeconds(situation, branch),
+    };
+  });
 
 const weight = ({ lossSeconds }: BranchOption): number => (lossSeconds === 'unknown' ? Infinity : lossSeconds);
 

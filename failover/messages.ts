@@ -2,6 +2,7 @@
 import type { BranchOption, Plan } from './model';
 import { stillWritable } from './preconditions';
 import { fresh } from './readings';
+import { restoreOf, skippedText } from './restores';
 import type { Making } from './rows';
 import { readyAt } from './situation';
 
@@ -13,26 +14,35 @@ const loss = ({ lossSeconds }: Pick<BranchOption, 'lossSeconds'>): string => {
 export const branchNames = {
   '1a': 'work on the database in use',
   '1b': 'restore the last backup',
+  import: 'import the last backup that verified',
   '1c': 'promote the replica',
 } as const;
+
+const nameOf = ({ branch, way }: Pick<BranchOption, 'branch' | 'way'>): string =>
+  branchNames[way === 'import' ? 'import' : branch];
 
 /** @returns one line for each branch: what it loses and takes, or why it can't be; the one that is taken first in its line. */
 export const describeOptions = (plan: Pick<Plan, 'options' | 'branch' | 'why'>): string[] =>
   plan.options.map((option) => {
-    const name = `${option.branch === plan.branch ? '*' : ' '} ${option.branch} ${branchNames[option.branch]}`;
+    const name = `${option.branch === plan.branch ? '*' : ' '} ${option.branch} ${nameOf(option)}`;
     if (option.impossible !== undefined) return `${name}: not possible, ${option.impossible}`;
     const chosen = option.branch === plan.branch ? `; chosen: ${plan.why}` : '';
     return `${name}: ${loss(option)} (${option.lossWhy}), takes about ${option.takesSeconds} s${chosen}`;
   });
 
-export const headline = ({ kind, from, to, branch, epoch, lossSeconds }: Plan): string =>
-  `${kind} from ${from} to ${to} by branch ${branch} (${branchNames[branch]}), epoch ${epoch}: ${loss({ lossSeconds })}`;
+export const headline = ({ kind, from, to, branch, epoch, lossSeconds, options }: Plan): string => {
+  const name = nameOf(options.find((option) => option.branch === branch) ?? { branch });
+  return `${kind} from ${from} to ${to} by branch ${branch} (${name}), epoch ${epoch}: ${loss({ lossSeconds })}`;
+};
 
 /** What a person should read before saying yes. */
 export function warningsOf({ situation, branch, switches, fenced, leased }: Making): string[] {
   const { observation, now, from, to, wish, values, current, planned, rules } = situation;
   const silent = (['azure', 'cloudflare'] as const).filter((api) => !fresh(observation.apis[api], now));
   const backup = fresh(observation.backups[current.plan.name], now);
+  const restore = branch === '1b' ? restoreOf(situation) : undefined;
+  const vault = restore && fresh(observation.vault, now);
+  const skipped = vault ? skippedText(vault) : '';
   const next = rules.nextWork(switches.after);
   const follows = rules
     .productionServers(switches.after)
@@ -48,9 +58,10 @@ export function warningsOf({ situation, branch, switches, fenced, leased }: Maki
       (api) => [true, `the API of ${api} does not answer: steps that need it are tried until their limit`] as const,
     ),
     [
-      branch === '1b' && backup?.verifiedAt === undefined,
-      `no backup of ${current.plan.name} ever passed a restore check`,
+      restore?.way === 'geoRestore' && backup?.verifiedAt === undefined,
+      `no restore check ever passed on Azure's backup of ${current.plan.name}`,
     ],
+    [skipped !== '', skipped],
     [
       values.prepared && typeof next === 'string',
       `nothing is prepared at ${from} afterwards: ${typeof next === 'string' ? next : ''}`,

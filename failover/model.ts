@@ -78,6 +78,34 @@ export interface BackupReading {
   readonly verifiedAt?: Instant;
 }
 
+/** A kept backup that a restore check found sound. */
+export interface VerifiedBackup {
+  readonly id: string;
+  /** All that was committed until then is in it. */
+  readonly recoveryPoint: Instant;
+  readonly verifiedAt: Instant;
+  /** Vault that it was restored from. */
+  readonly vault: string;
+  /** Of its contents, before they were sealed. */
+  readonly bytes: number;
+}
+
+/** Newest kept backup of one data set that may be imported, and what was passed over on the way to it. */
+export interface KeptReading {
+  /** Absent when no backup of it ever passed a restore check. */
+  readonly newest?: VerifiedBackup;
+  /** Backups newer than that, counted by why they do not count: the code of a defect, or `NeverVerified`. */
+  readonly skipped: Readonly<Record<string, number>>;
+}
+
+/** What the plan's own backups (`standby backup`, `standby estate`) could bring back at any site. */
+export interface VaultReading {
+  /** By data set, all that an import needs: `database/NAME` of each database that is configured, and `identity`. */
+  readonly dataSets: Readonly<Record<string, KeptReading>>;
+  /** Why this machine can't open them; absent when it can. */
+  readonly sealed?: string;
+}
+
 export interface StackReading {
   /** Number of the stack's newest checkpoint. */
   readonly serial: number;
@@ -115,6 +143,8 @@ export interface Observation {
   readonly servers: Readonly<Record<string, Reading<ServerReading>>>;
   /** By server name: what could be restored at the other site. */
   readonly backups: Readonly<Record<string, Reading<BackupReading>>>;
+  /** Absent where the configuration has no backups of the plan's own. */
+  readonly vault?: Reading<VaultReading>;
   readonly names: NamesReading;
   /** Content of the records at the vendor, by host: the edge's origin. */
   readonly records: Reading<Readonly<Record<string, string>>>;
@@ -128,11 +158,14 @@ export interface Observation {
 export const kinds = ['failover', 'switchover', 'failback', 'drill'] as const;
 export type Kind = (typeof kinds)[number];
 
-/** 1a: work on the other site's database. 1b: restore the last backup. 1c: promote the streaming replica. */
+/** 1a: work on the other site's database. 1b: restore or import the last backup. 1c: promote the streaming replica. */
 export const branches = ['1a', '1b', '1c'] as const;
 export type Branch = (typeof branches)[number];
 /** How a person names the branch of a database or identity provider. */
-export const choices = { prod: '1a', restored: '1b', replica: '1c' } as const satisfies Record<string, Branch>;
+export const choices = { prod: '1a', restored: '1b', imported: '1b', replica: '1c' } as const satisfies Record<
+  string,
+  Branch
+>;
 export type Choice = keyof typeof choices;
 
 /** What a person asks for. */
@@ -150,6 +183,8 @@ export interface Wish {
 
 export interface BranchOption {
   readonly branch: Branch;
+  /** 1b: whose backup it is, Azure's own or kept ones that are imported. */
+  readonly way?: 'geoRestore' | 'import';
   /** Why it can't be taken; absent when it can. */
   readonly impossible?: string;
   /** Seconds of committed writes that it would lose; unknown where nobody can say. */
@@ -165,6 +200,7 @@ export const stepIds = [
   'reprotect',
   'export-diverged',
   'restore',
+  'import-backup',
   'fence-workloads',
   'fence-database',
   'prove-fence',

@@ -49,6 +49,12 @@ export interface Workloads {
   start?(site: Site, instances: number, call: Call): Promise<void>;
 }
 
+/** A backup in the vault that it was verified in. */
+export interface ChosenBackup {
+  readonly id: string;
+  readonly vault: string;
+}
+
 export interface Databases {
   read(server: string, call: Call): Promise<ServerReading>;
   /**
@@ -67,6 +73,12 @@ export interface Databases {
   promote(server: string, how: 'planned' | 'forced', call: Call): Promise<void>;
   /** Waits until a replica has replayed up to a position. @returns seconds waited. */
   caughtUp(server: string, position: string, call: Call): Promise<{ readonly seconds: number }>;
+  /**
+   * Fills a new server, to which nobody may write yet, from kept backups, by data set; what came is compared with what each backup
+   * says of itself. What is there whole already stays; what was cut off begins anew.
+   * @throws StandbyError with the code of a defect when it is not what was taken; ServerInUse when an epoch was admitted to it.
+   */
+  importBackups(server: string, backups: Readonly<Record<string, ChosenBackup>>, call: Call): Promise<Facts>;
   /**
    * Writes rows of `server` that are newer than what `since` has into a file, before anything overwrites them.
    * @returns the file and the number of rows, by table.

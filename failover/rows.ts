@@ -40,7 +40,15 @@ export const rows: Readonly<Record<Exclude<Kind, 'drill'>, Readonly<Partial<Reco
     '1a': { aside: 'lookup-names', order: [...take, ['open-database'], ['bind'], ...names] },
     '1b': {
       aside: 'lookup-names',
-      order: [...fences, ['restore', 'take-lease'], ['record-recovery-point'], ['open-database'], ['bind'], ...names],
+      order: [
+        ...fences,
+        ['restore', 'take-lease'],
+        ['import-backup'],
+        ['record-recovery-point'],
+        ['open-database'],
+        ['bind'],
+        ...names,
+      ],
     },
     '1c': { aside: 'lookup-names', order: [...take, ...promote, ['bind'], ...names] },
   },

@@ -3,7 +3,7 @@ import type { Switch } from '../config/failover';
 import type { Site } from '../config/fields';
 import { StandbyError } from './errors';
 import type { Facts, Json, Observation, Plan, PlannedStep, StepId } from './model';
-import type { Call, Ports } from './ports';
+import type { Call, ChosenBackup, Ports } from './ports';
 import type { StepState } from './journal';
 import { readyAt } from './situation';
 import { returnLease, returnEpoch, undoValues } from './wayBack';
@@ -51,6 +51,10 @@ const isObject = (value: Json): value is { readonly [key: string]: Json } =>
 const serverOf = (context: StepContext) => argument(context, 'server', isText);
 const siteOf = (context: StepContext) => argument(context, 'site', isSite);
 const epochOf = (context: StepContext) => argument(context, 'epoch', isNumber);
+const isBackups = (value: Json): value is Readonly<Record<string, ChosenBackup & Facts>> =>
+  isObject(value) &&
+  Object.values(value).every((one) => isObject(one) && isText(one['id'] ?? null) && isText(one['vault'] ?? null));
+const backupsOf = (context: StepContext) => argument(context, 'backups', isBackups);
 /** The switch of a step; what was lost in the middle of a run is left alone by it. */
 function valuesOf(context: StepContext): Switch {
   const values = argument(context, 'values', isObject) as unknown as Switch;
@@ -207,6 +211,9 @@ export const steps: StepTable = {
       ),
   },
   restore: { run: up, undo: down },
+  'import-backup': {
+    run: (context) => context.ports.databases.importBackups(serverOf(context), backupsOf(context), context.call),
+  },
   'fence-workloads': {
     run: (context) => context.ports.workloads.stop(siteOf(context), context.call),
     undo: async (context) =>

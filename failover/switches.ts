@@ -3,6 +3,7 @@ import type { Recovery, Switch } from '../config/failover';
 import { StandbyError } from './errors';
 import type { Branch } from './model';
 import { promotionOf } from './branches';
+import { recoveryBy, restoreOf } from './restores';
 import { unreachable, type Situation } from './situation';
 
 export interface Switches {
@@ -36,7 +37,7 @@ function recoveriesOf(situation: Situation, branch: Branch, before: Switch, epoc
     case '1a':
       return before.recoveries;
     case '1b':
-      return [...before.recoveries, { epoch, site: to, method: 'geoRestore', from: current.plan.name }];
+      return [...before.recoveries, recoveryBy(restoreOf(situation), { epoch, site: to, from: current.plan.name })];
     case '1c': {
       const newest = before.recoveries.findLastIndex(({ site }) => site === to);
       const how = promotionOf(situation);

@@ -1,6 +1,7 @@
 /** What each step is called, touches and is given. */
 import type { Switch } from '../config/failover';
 import type { Facts, StepId } from './model';
+import { restoreOf, type Imports } from './restores';
 import type { Making, Template } from './rows';
 
 /** A switch is plain data; its type only allows keys to be absent, which JSON leaves out. */
@@ -12,6 +13,15 @@ const target = (making: Making): Facts => ({ site: making.situation.to, server: 
 const file = (making: Making) =>
   `diverged-${making.situation.previous?.plan.name ?? ''}-${new Date(making.situation.now).toISOString().replaceAll(/[:.]/g, '')}.jsonl`;
 const previous = ({ situation }: Making) => situation.previous?.plan.name ?? '';
+
+function imports({ branch, situation }: Making): Imports | undefined {
+  const restore = branch === '1b' ? restoreOf(situation) : undefined;
+  return restore?.way === 'import' ? restore.imports : undefined;
+}
+const importNames = (making: Making) =>
+  Object.entries(imports(making) ?? {})
+    .map(([dataSet, { id }]) => `${dataSet} ${id}`)
+    .join(', ');
 
 const movesDatabase = ({ switches, situation }: Making): boolean => switches.server !== situation.current.plan.name;
 
@@ -43,9 +53,24 @@ export const templates: Readonly<Record<StepId, Template>> = {
   },
   restore: {
     limitSeconds: 14_400,
-    title: (making) => `restore the last backup of ${current(making)} at ${making.situation.to}`,
+    title: (making) =>
+      imports(making)
+        ? `make an empty server at ${making.situation.to} for the backups of ${current(making)}`
+        : `restore the last backup of ${current(making)} at ${making.situation.to}`,
     touches: ({ switches, situation }) => ['stack failover', `${switches.server} at ${situation.to}`],
     args: ({ switches }) => ({ values: json(switches.made), undo: json(switches.unmade), server: switches.server }),
+  },
+  'import-backup': {
+    limitSeconds: 14_400,
+    title: (making) => `import ${importNames(making)} into ${making.switches.server}, and compare what came`,
+    touches: ({ switches }) => [switches.server],
+    args: (making) => ({
+      server: making.switches.server,
+      backups: Object.fromEntries(
+        Object.entries(imports(making) ?? {}).map(([dataSet, { id, vault }]) => [dataSet, { id, vault }]),
+      ),
+    }),
+    wanted: (making) => imports(making) !== undefined,
   },
   'fence-workloads': {
     limitSeconds: 90,

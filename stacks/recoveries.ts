@@ -89,7 +89,7 @@ function recoveryServer(
   dependsOn: pulumi.Resource[],
 ) {
   const { outputs } = known[server.site];
-  const { sku, tier, storageGb, backupRetentionDays } = known.prod.outputs.database;
+  const { sku, tier, storageGb, backupRetentionDays, version, user } = known.prod.outputs.database;
   const source = servers.find((one) => one.name === recovery.from);
   return new RecoveryServer(
     server.name,
@@ -102,6 +102,7 @@ function recoveryServer(
       ...(recovery.pointInTime ? { pointInTime: recovery.pointInTime } : {}),
       promoted: recovery.promoted ?? false,
       promotion: recovery.promotion ?? 'planned',
+      beginning: { version, administrator: user, password: known.prod.secrets.databasePassword },
       ...{ sku, tier, storageGb, backupRetentionDays },
       siteAddress: outputs.network.egressAddress,
       operatorAddresses: outputs.database.operatorAddresses,
@@ -230,7 +231,7 @@ export function impossibleRecoveries(config: FailoverConfig, known: KnownSites):
   ];
 }
 
-/** A geo-redundant backup is in the paired region and nowhere else. */
+/** A geo-redundant backup is in the paired region and nowhere else; a kept one is imported anywhere. */
 function misplaced({ recoveries }: FailoverConfig, known: KnownSites): string[] {
   const regions = { prod: known.prod.outputs.region, intg: known.intg.outputs.region };
   if (regions.prod === regions.intg) {
@@ -241,10 +242,10 @@ function misplaced({ recoveries }: FailoverConfig, known: KnownSites): string[] 
   return recoveries.flatMap(({ method, site }, index) => {
     const source = regions[otherSite(site)];
     const pair = pairOf(source) ?? 'nowhere';
-    return method === 'replica' || pair === regions[site]
+    return method !== 'geoRestore' || pair === regions[site]
       ? []
       : [
-          `standby:recoveries[${index}].method is geoRestore, but backups from ${source} are copied to ${pair}, not to ${regions[site]}: use method replica`,
+          `standby:recoveries[${index}].method is geoRestore, but backups from ${source} are copied to ${pair}, not to ${regions[site]}: use method replica, or import`,
         ];
   });
 }

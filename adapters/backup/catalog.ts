@@ -83,6 +83,10 @@ export interface VaultCatalog extends Catalog {
   listed(dataSet: DataSet | undefined, call: Call): Promise<readonly Listed[]>;
   /** @returns undefined where it is no manifest, or not the one of its name. */
   manifest(dataSet: DataSet, id: string, call: Call): Promise<Manifest | undefined>;
+  /** By id: the object that has the newest verdict, without reading any. One company has thousands of them. */
+  newestVerdicts(dataSet: DataSet, call: Call): Promise<ReadonlyMap<string, string>>;
+  /** @returns undefined where it is no verdict. */
+  verdict(name: string, call: Call): Promise<Verdict | undefined>;
   keepVerdict(verdict: Verdict, call: Call): Promise<void>;
 }
 
@@ -107,8 +111,18 @@ export function createCatalog(vault: Vault, company: string): VaultCatalog {
     const own = read.success && read.data.id === id && read.data.dataSet === set && read.data.company === company;
     return own ? read.data : undefined;
   };
+  const verdict: VaultCatalog['verdict'] = async (name, call) =>
+    verdictSchema.safeParse(await readJson(vault, name, call)).data;
   return {
-    ...{ listed, manifest },
+    ...{ listed, manifest, verdict },
+    newestVerdicts: async (set, call) => {
+      const newest = new Map<string, string>();
+      for await (const { name } of vault.list(`verdicts/${company}/${set}/`, call)) {
+        const id = name.split('/').at(-2) ?? '';
+        if (name > (newest.get(id) ?? '')) newest.set(id, name);
+      }
+      return newest;
+    },
     manifests: async (set, call) => {
       const whole = (await listed(set, call)).filter(({ hasManifest }) => hasManifest);
       const read = await inParallel(whole, readsAtOnce, (one) => manifest(one.dataSet, one.id, call));
@@ -118,16 +132,14 @@ export function createCatalog(vault: Vault, company: string): VaultCatalog {
       const names: string[] = [];
       const prefix = `verdicts/${company}/${set ? `${set}/` : ''}`;
       for await (const { name } of vault.list(prefix, call)) names.push(name);
-      const read = await inParallel(names, readsAtOnce, async (name) =>
-        verdictSchema.safeParse(await readJson(vault, name, call)),
-      );
-      return read.flatMap(({ data }) => (data ? [data] : [])).sort((a, b) => b.verifiedAt - a.verifiedAt);
+      const read = await inParallel(names, readsAtOnce, (name) => verdict(name, call));
+      return read.filter((one) => one !== undefined).sort((a, b) => b.verifiedAt - a.verifiedAt);
     },
-    keepVerdict: (verdict, call) =>
+    keepVerdict: (found, call) =>
       vault.put(
-        verdictName(company, verdict.dataSet, verdict.id, verdict.verifiedAt),
-        Buffer.from(`${JSON.stringify(verdict, undefined, 2)}\n`),
-        verdict.verifiedAt + verdictMs,
+        verdictName(company, found.dataSet, found.id, found.verifiedAt),
+        Buffer.from(`${JSON.stringify(found, undefined, 2)}\n`),
+        found.verifiedAt + verdictMs,
         call,
       ),
   };

@@ -11,7 +11,7 @@ import type { Call } from '../../backup/ports';
 import { StandbyError } from '../../failover/errors';
 import type { AdapterContext } from '../context';
 import { serverPlaces, serverTarget } from '../places';
-import { connected, type ServerTarget } from '../postgres/connection';
+import { connected, fillingOptions, type ServerTarget } from '../postgres/connection';
 import { readFacts } from './facts';
 import { program, runProgram } from './program';
 import { keepBackup, type Keeping, type PlainPart } from './store';
@@ -30,12 +30,13 @@ export function databaseInUse(context: AdapterContext, database: string): Server
 
 /** What libpq is told by its environment: never by argv, which everybody on the machine can read. */
 export async function libpqEnvironment(
-  { host, port, user, password, database, ca, plain }: ServerTarget,
+  { host, port, user, password, database, ca, plain, filling }: ServerTarget,
   environment: Environment,
   folder: string,
 ): Promise<Record<string, string>> {
   const login = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database };
-  const common = { ...login, PGAPPNAME: 'standby', PGCONNECT_TIMEOUT: '10' };
+  const options = filling ? { PGOPTIONS: fillingOptions } : {};
+  const common = { ...login, ...options, PGAPPNAME: 'standby', PGCONNECT_TIMEOUT: '10' };
   if (plain) return { ...common, PGSSLMODE: 'disable' };
   // The same authorities that this process trusts.
   const extra = environment['NODE_EXTRA_CA_CERTS'];

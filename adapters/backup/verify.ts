@@ -5,17 +5,16 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { escapeIdentifier, type Client } from 'pg';
 import { z } from 'zod';
-import type { Defect, Instant, Manifest, Part, Verdict } from '../../backup/model';
+import type { Instant, Manifest, Verdict } from '../../backup/model';
 import type { Call, ThrowAwayServer, Vault } from '../../backup/ports';
-import { judge, sameContents, type Answer, type Expected, type Fault, type Found } from '../../backup/verdict';
+import { judge, sameContents, type Answer, type Expected, type Found } from '../../backup/verdict';
 import type { Assertion } from '../../config/backup';
-import { StandbyError } from '../../failover/errors';
 import { connected } from '../postgres/connection';
+import { faultOf, makeRoles, readArchive, takeParts } from './archive';
 import { libpqEnvironment } from './dump';
 import { readFacts } from './facts';
 import { program, runProgram } from './program';
 import type { Identities } from './seal';
-import { inParallel, takePart } from './store';
 import { throwAwayTarget } from './throwaway';
 
 export interface VerifyOptions {
@@ -35,7 +34,6 @@ export interface VerifyOptions {
   readonly now: () => Instant;
 }
 
-const partsAtOnce = 4;
 const patience = { statementMs: 3_600_000, connectMs: 10_000 };
 
 /** @throws StandbyError where nobody can tell: no key, no server, no answer from the vault. */
@@ -59,6 +57,9 @@ export async function verifyBackup(options: VerifyOptions, call: Call): Promise<
   }
 }
 
+/** Many checks go on at once: nobody is told of each part. */
+const quietly = ({ signal }: Call): Call => ({ signal, progress: () => undefined });
+
 const askedOf = (assertions: readonly Assertion[]) =>
   createHash('sha256').update(JSON.stringify(assertions)).digest('hex');
 
@@ -68,10 +69,11 @@ async function look(options: VerifyOptions, scratch: string, call: Call): Promis
   const same = full ? undefined : known;
   const folder = path.join(scratch, 'parts');
   await fs.mkdir(folder, { mode: 0o700 });
-  const fault = await takeParts(options, folder, same !== undefined, call);
+  // Parts whose contents were restored already are not opened, but for the table of contents.
+  const fault = await takeParts(options, folder, quietly(call), ({ name }) => !same || name === 'toc.dat');
   if (fault) return { parts: fault };
   if (expected.database === undefined) return {};
-  const archive = await readArchive(folder, options, call);
+  const archive = await readArchive(folder, options.environment, call);
   if ('defect' in archive) return { restore: archive };
   if (same) return { archived: archive.database, same };
   if (archive.database !== expected.database) return { archived: archive.database };
@@ -86,53 +88,6 @@ async function look(options: VerifyOptions, scratch: string, call: Call): Promis
     await sql(server, 'postgres', call, (client) =>
       client.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(database)} WITH (FORCE)`),
     );
-  }
-}
-
-/** Every byte is read in any case; parts whose contents were restored already are not opened, but for the table of contents. */
-async function takeParts(
-  { vault, manifest, identities }: VerifyOptions,
-  folder: string,
-  known: boolean,
-  call: Call,
-): Promise<Fault | undefined> {
-  const wanted = ({ name }: Part) => !known || name === 'toc.dat';
-  try {
-    await inParallel(manifest.parts, partsAtOnce, async (part) => {
-      const file = path.join(folder, part.name);
-      await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-      await takePart(vault, manifest, part, wanted(part) ? { file, identities } : undefined, call);
-    });
-    return undefined;
-  } catch (cause) {
-    return faultOf(cause);
-  }
-}
-
-const defects: readonly string[] = ['BackupTruncated', 'BackupCorrupt', 'BackupNotReadable'] satisfies Defect[];
-
-/** @throws what does not speak of the backup. */
-function faultOf(cause: unknown): Fault {
-  if (!(cause instanceof StandbyError) || !defects.includes(cause.code)) throw cause;
-  return { defect: cause.code as Defect, detail: cause.message };
-}
-
-/** What the archive says of itself, without a server. */
-async function readArchive(
-  folder: string,
-  { environment }: VerifyOptions,
-  { signal }: Call,
-): Promise<{ readonly database: string } | Fault> {
-  try {
-    const { stdout } = await runProgram(program('pg_restore', environment), ['--list', folder], {
-      ...{ signal, code: 'BackupNotReadable' },
-    });
-    const database = /^;\s+dbname: (.+)$/m.exec(stdout)?.[1];
-    return database === undefined
-      ? { defect: 'BackupNotReadable', detail: 'the archive does not say what database it is of' }
-      : { database };
-  } catch (cause) {
-    return faultOf(cause);
   }
 }
 
@@ -173,15 +128,6 @@ async function restoreAndAsk(
     // The name differs because two backups of one database may be checked side by side.
     return { facts, brokenKeys, answers: await ask(client, expected.assertions) };
   });
-}
-
-/** Two restores side by side speak of the same roles. */
-async function makeRoles(client: Client, roles: readonly string[]): Promise<void> {
-  for (const role of roles) {
-    await client.query(`CREATE ROLE ${escapeIdentifier(role)}`).catch((cause: { code?: string }) => {
-      if (cause.code !== '42710' && cause.code !== '23505') throw cause as Error;
-    });
-  }
 }
 
 /** A restore checks each key as it adds it; one that the source never checked is checked now. */

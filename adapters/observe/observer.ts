@@ -10,6 +10,7 @@ import {
   type Reading,
   type ServerReading,
   type SiteObservation,
+  type VaultReading,
 } from '../../failover/model';
 import type { Call, Leases, Observer } from '../../failover/ports';
 import { apiVersions, cloudOf } from '../azure/cloud';
@@ -50,6 +51,7 @@ async function observe(context: AdapterContext, { stacks, leases }: Extra, signa
     const backup = reading(followingMs, signal, (limit) => readBackup(context, name, alive, limit));
     return { name, server, backup };
   });
+  const vault = context.configuration().backup && observeVault(context, signal);
   const both = sites.map((site) => observeSite(context, leases, site, signal));
   const [prod, intg] = both as [Promise<SiteObservation>, Promise<SiteObservation>];
   const zone = publicZone(context, signal);
@@ -60,6 +62,7 @@ async function observe(context: AdapterContext, { stacks, leases }: Extra, signa
     sites: settled({ prod, intg }),
     servers: settled(Object.fromEntries(servers.map(({ name, server }) => [name, server]))),
     backups: settled(Object.fromEntries(servers.map(({ name, backup }) => [name, backup]))),
+    ...(vault ? { vault } : {}),
     names: readNames(context, signal),
     records: zone.records,
     lease,
@@ -91,6 +94,10 @@ async function aliveAt(
   const value = known(held);
   return value?.holder === site && value.ageSeconds !== undefined ? held.at - value.ageSeconds * 1000 : seen.at;
 }
+
+/** Nothing of it is loaded where no backups are configured. */
+const observeVault = (context: AdapterContext, signal: AbortSignal): Promise<Reading<VaultReading>> =>
+  reading(followingMs, signal, async (limit) => (await import('./kept')).readVault(context, limit));
 
 function observeSite(
   context: AdapterContext,

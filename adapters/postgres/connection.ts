@@ -14,7 +14,12 @@ export interface ServerTarget {
   readonly ca?: string;
   /** Not encrypted: a server of this process's own, on this machine's loopback and nowhere else. @default - false */
   readonly plain?: boolean;
+  /** Writes although the server is read-only by default: whoever fills it before it is opened. @default - false */
+  readonly filling?: boolean;
 }
+
+/** What a session says that writes to a closed server. */
+export const fillingOptions = '-c default_transaction_read_only=off';
 
 const loopback = /^(127\.(\d+\.){2}\d+|::1|\/.*)$/;
 
@@ -60,10 +65,10 @@ export async function connected<T>(
 }
 
 function makeClient(target: ServerTarget, patience: Patience): Client {
-  const { host, port, user, password, database, ca, plain } = target;
+  const { host, port, user, password, database, ca, plain, filling } = target;
   const statement = patience.statementMs ?? statementMs;
   const client = new Client({
-    ...{ host, port, user, password, database },
+    ...{ host, port, user, password, database, ...(filling ? { options: fillingOptions } : {}) },
     ssl: plain && loopback.test(host) ? false : ca ? { ca } : true,
     connectionTimeoutMillis: patience.connectMs ?? connectMs,
     statement_timeout: statement,

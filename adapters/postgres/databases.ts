@@ -15,6 +15,9 @@ export function createDatabases(context: AdapterContext): Databases {
     admit: (server, epoch, { signal }) => admit(target(server), epoch, signal),
     promote: (server, how, call) => promote(context, server, how, call),
     caughtUp: (server, position, { signal }) => caughtUp(target(server), position, signal),
+    // Vaults and their clients are loaded by who needs them.
+    importBackups: async (server, backups, call) =>
+      (await import('../backup/import')).importBackups(context, server, backups, call),
     exportDiverged: (server, since, file, call) => exportDiverged(context, server, since, file, call),
   };
 }

@@ -8,10 +8,17 @@ export interface RecoveryServerArgs {
   readonly location: pulumi.Input<string>;
   /** A name that no server had before. */
   readonly serverName: string;
-  /** From the last backup that was copied to this region, or as a streaming replica. */
-  readonly method: 'geoRestore' | 'replica';
-  /** Id of the server that it is made from. For a geo-restore that server need not exist any more. */
+  /** From the last backup that was copied to this region, empty to be filled from kept backups, or as a streaming replica. */
+  readonly method: 'geoRestore' | 'import' | 'replica';
+  /** Id of the server that it is made from. For a geo-restore that server need not exist any more; an import asks for none. */
   readonly sourceServerId: pulumi.Input<string>;
+  /** Import: what the other methods take over from their source, so that everybody gets in as they did there. */
+  readonly beginning: {
+    /** Major version of the engine. */
+    readonly version: pulumi.Input<string>;
+    readonly administrator: pulumi.Input<string>;
+    readonly password: pulumi.Input<string>;
+  };
   /** Geo-restore: time (UTC, ISO 8601) to restore to. @default - the time at which the server is made */
   readonly pointInTime?: pulumi.Input<string>;
   /** Replica: it leaves its source and takes writes. Once true, always true. @default - false */
@@ -32,8 +39,8 @@ export interface RecoveryServerArgs {
 }
 
 /**
- * A PostgreSQL server made from another one's data. It keeps that server's databases, administrator and password. How it came to
- * be is history as soon as it exists: none of that may ever replace it.
+ * A PostgreSQL server made from another one's data. It keeps that server's administrator and password, and its databases, which an
+ * import brings later. How it came to be is history as soon as it exists: none of that may ever replace it.
  */
 export class RecoveryServer extends pulumi.ComponentResource {
   readonly serverName: pulumi.Output<string>;
@@ -69,27 +76,40 @@ function recovered(args: RecoveryServerArgs) {
     resourceGroupName: args.resourceGroupName,
     location: args.location,
     serverName: args.serverName,
-    sourceServerResourceId: args.sourceServerId,
     sku: { name: args.sku, tier: args.tier },
     storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
     network: { publicNetworkAccess: 'Enabled' },
     // The vendor does not tell how a server was made; policies and people must know.
     tags: { 'standby-method': args.method },
   };
+  const { backupRetentionDays, beginning } = args;
+  if (args.method === 'import') {
+    return {
+      ...shape,
+      createMode: 'Default',
+      version: beginning.version,
+      authConfig: { passwordAuth: 'Enabled', activeDirectoryAuth: 'Disabled' },
+      administratorLogin: beginning.administrator,
+      administratorLoginPassword: pulumi.secret(beginning.password),
+      backup: { backupRetentionDays, geoRedundantBackup: 'Enabled' },
+    };
+  }
   if (args.method === 'geoRestore') {
     return {
       ...shape,
       createMode: 'GeoRestore',
+      sourceServerResourceId: args.sourceServerId,
       // Asked for once, when the server is made; ignored ever after, so no later run differs.
       pointInTimeUTC: args.pointInTime ?? new Date().toISOString(),
-      backup: { backupRetentionDays: args.backupRetentionDays, geoRedundantBackup: 'Enabled' },
+      backup: { backupRetentionDays, geoRedundantBackup: 'Enabled' },
     };
   }
   return {
     ...shape,
     createMode: 'Replica',
+    sourceServerResourceId: args.sourceServerId,
     // The vendor gives replicas no geo-redundant backup, also after their promotion.
-    backup: { backupRetentionDays: args.backupRetentionDays, geoRedundantBackup: 'Disabled' },
+    backup: { backupRetentionDays, geoRedundantBackup: 'Disabled' },
     ...(args.promoted ? { replica: promotion(args.promotion ?? 'planned') } : {}),
   };
 }

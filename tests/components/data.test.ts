@@ -68,6 +68,7 @@ describe('database', () => {
     ...place,
     ...{ serverName: 'psql-x-e2', method: 'geoRestore', sourceServerId: `${group}/psql-x`, sku: 's', tier: 't' },
     ...{ storageGb: 128, backupRetentionDays: 35, siteAddress: '203.0.20.1' },
+    beginning: { version: '15', administrator: 'drpadmin', password: 'a-password-of-the-source' },
   };
   const recovered = async (args: Partial<RecoveryServerArgs>) =>
     one(

@@ -3,7 +3,14 @@ import type { Recovery, Switch } from '../../config/failover';
 import { apps, hostNames, otherSite, type Site } from '../../config/fields';
 import { nextWork, productionServers } from '../../config/servers';
 import { validateSwitch } from '../../config/switch';
-import type { AppReading, Observation, Reading, ServerReading, SiteObservation } from '../../failover/model';
+import type {
+  AppReading,
+  Observation,
+  Reading,
+  ServerReading,
+  SiteObservation,
+  VaultReading,
+} from '../../failover/model';
 import type { SwitchRules } from '../../failover/situation';
 
 export const rules: SwitchRules = { validateSwitch, productionServers, nextWork };
@@ -131,6 +138,23 @@ export function lose(observation: Observation, site: Site, what: 'cluster' | 'ev
       ageSeconds: 60,
       version: '1',
     }),
+  };
+}
+
+/** Kept backups of everything, verified an hour after they were taken. */
+export function keptBackups(recoveryPoint: number, skipped: Record<string, number> = {}): VaultReading {
+  const verified = { verifiedAt: recoveryPoint + 3_600_000, vault: 'intg', bytes: 200_000_000 };
+  return {
+    dataSets: {
+      'database/moodtalk': {
+        newest: { id: '20260201T020000Z-aaaaaa', recoveryPoint, ...verified },
+        skipped,
+      },
+      identity: {
+        newest: { id: '20260201T010000Z-bbbbbb', recoveryPoint: recoveryPoint - 60_000, ...verified },
+        skipped: {},
+      },
+    },
   };
 }
 

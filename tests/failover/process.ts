@@ -4,7 +4,7 @@ import { StandbyError } from '../../failover/errors';
 import { readLines, toLine } from '../../failover/journal';
 import type { AppReading, Observation, Reading, RunEvent, ServerReading } from '../../failover/model';
 import type { Call, JournalEntry, Ports } from '../../failover/ports';
-import { healthy } from './observations';
+import { healthy, keptBackups } from './observations';
 import { takenAfterMs, type Server, type World } from './world';
 
 /** The process ends here: nothing that it does afterwards happens. */
@@ -222,6 +222,17 @@ export class Process {
             if (reached(name).position < Number(position)) throw silent(`${name} at ${position}`);
             return { seconds: 0 };
           }),
+        importBackups: (name, backups, call) =>
+          this.through(
+            'databases.importBackups',
+            call,
+            () => {
+              if (!backups['database/moodtalk'] || !backups['identity']) throw silent('a data set that nobody named');
+              world.fill(reached(name), true);
+              return { server: name };
+            },
+            () => world.fill(reached(name), false),
+          ),
         exportDiverged: (server, since, file, call) =>
           this.through('databases.exportDiverged', call, () => {
             world.exported.push(`${server} ${since}`);
@@ -335,7 +346,13 @@ export function observe(world: World): Observation {
         world.reach[server.site].servers ? value(readServer(world, server)) : none,
       ]),
     ),
-    backups: Object.fromEntries([...world.servers.keys()].map((name) => [name, value({ recoveryPoint: at - 5_000 })])),
+    backups: Object.fromEntries(
+      [...world.servers.keys()].map((name) => [
+        name,
+        world.backups.azure ? value({ recoveryPoint: at - 5_000 }) : none,
+      ]),
+    ),
+    ...(world.backups.kept ? { vault: value(keptBackups(at - 600_000)) } : {}),
     records: value(Object.fromEntries(hostNames.map((name) => [name, template.ingress[world.names.public]]))),
     lease: value(readLease(world)),
     apis: { azure: value({ latencyMs: 5 }), cloudflare: value({ latencyMs: 5 }) },

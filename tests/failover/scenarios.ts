@@ -62,6 +62,15 @@ export const scenarios: readonly Scenario[] = [
     world: world(warm, cutOff),
   },
   { name: 'failover 1b', branch: '1b', wish: { kind: 'failover', to: 'intg', ...lost }, world: world(atHome, cutOff) },
+  {
+    name: 'failover 1b by import',
+    branch: '1b',
+    wish: { kind: 'failover', to: 'intg', ...lost },
+    world: world(atHome, (made) => {
+      cutOff(made);
+      made.backups = { azure: false, kept: true };
+    }),
+  },
   { name: 'failback 1a', branch: '1a', wish: { kind: 'failback', to: 'prod' }, world: world(bound) },
   { name: 'failback after 1b', branch: '1c', wish: { kind: 'failback', to: 'prod' }, world: world(restored) },
   { name: 'failback after 1c', branch: '1c', wish: { kind: 'failback', to: 'prod' }, world: world(promoted) },

@@ -20,6 +20,8 @@ export interface Server {
   epochs: number[];
   readOnly: boolean;
   closedToIdentity: boolean;
+  /** Of a server that an import fills: nobody may work on it before it is whole. */
+  filled?: 'empty' | 'half' | 'whole';
 }
 
 interface Work {
@@ -47,6 +49,8 @@ export class World {
   locked = false;
   journal = new Map<string, string>();
   announcements = 0;
+  /** What could be restored: Azure's own backups, and kept ones that were verified. */
+  backups = { azure: true, kept: false };
   exported: string[] = [];
   holder: { readonly isDead: () => boolean } | undefined;
   private cutOffAt: Partial<Record<Site, number>> = {};
@@ -131,7 +135,14 @@ export class World {
     if (server.token.epoch <= epoch) server.token = { ...server.token, open: false };
     if (whole) server.closedToIdentity = true;
   }
+  /** @param whole - false where the process dies in the middle. */
+  fill(server: Server, whole: boolean): void {
+    if (server.filled === undefined) this.violations.push(`${server.name} is imported over`);
+    if (this.canWrite(server) || server.token.open) this.violations.push(`${server.name} is filled while it is open`);
+    server.filled = whole ? 'whole' : 'half';
+  }
   admit(server: Server, epoch: number): void {
+    if ((server.filled ?? 'whole') !== 'whole') this.violations.push(`${server.name} is opened and not whole`);
     this.fencedByEngine.delete(server.name);
     server.epochs = [epoch];
     server.token = { epoch, open: true };
@@ -247,6 +258,10 @@ export class World {
     const source = this.server(from);
     const copy = { ...source, name, site, token: { ...source.token }, epochs: [...source.epochs] };
     delete copy.source;
+    if (method === 'import') {
+      const token = { epoch: 0, open: false };
+      return { ...copy, role: 'primary', readOnly: true, filled: 'empty', token, epochs: [], closedToIdentity: true };
+    }
     return method === 'replica'
       ? { ...copy, role: 'replica', source: from, readOnly: false }
       : { ...copy, role: 'primary', readOnly: true, position: source.position - 50 };

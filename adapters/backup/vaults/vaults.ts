@@ -24,14 +24,21 @@ export interface Vaults {
   readonly all: readonly Vault[];
 }
 
-/** Asks nobody yet. @throws StandbyError CredentialsMissing */
-export function openVaults(context: AdapterContext): Vaults {
+/** The one that outlives the business' own site; it needs no credentials of another provider. Asks nobody yet. */
+export function openSiteVault(context: AdapterContext): Vault {
   const { vaults } = backupOf(context);
   const { environment, landscape } = context;
   const { account, container } = landscape.sites[vaults.site].backup;
   // Both accounts are of one cloud, so their addresses differ in their names alone.
   const endpoint = landscape.store.endpoint.replace(landscape.store.account, account);
-  const site = azureVault({ name: vaults.site, endpoint, container }, environment);
+  return azureVault({ name: vaults.site, endpoint, container }, environment);
+}
+
+/** Asks nobody yet. @throws StandbyError CredentialsMissing */
+export function openVaults(context: AdapterContext): Vaults {
+  const { vaults } = backupOf(context);
+  const { environment } = context;
+  const site = openSiteVault(context);
   if (!vaults.offsite) return { site, all: [site] };
   const offsite = s3Vault({ name: 'offsite', ...vaults.offsite }, environment);
   return { site, offsite, all: [site, offsite] };
