@@ -4,6 +4,7 @@ import type {
   AppReading,
   BackupReading,
   Instant,
+  KeptReading,
   LeaseReading,
   Observation,
   Reading,
@@ -109,6 +110,28 @@ const backupText = ({ recoveryPoint, verifiedAt }: BackupReading, now: Instant):
   `back to ${seconds((now - recoveryPoint) / 1000)} ago; ${verifiedAt === undefined ? 'no restore was ever checked' : `a restore was checked ${new Date(verifiedAt).toISOString()}`}`,
 ];
 
+/** Newest kept backup that a restore check found sound; what was passed over is not well, whatever is behind it. */
+function keptText({ newest, skipped }: KeptReading, sealed: string | undefined, now: Instant): Judged {
+  const over = Object.entries(skipped).filter(([, count]) => count > 0);
+  const counts = over.map(([why, count]) => `${count} ${why === 'NeverVerified' ? 'never verified' : why}`).join(', ');
+  const passed = over.length > 0 ? `; newer ones passed over: ${counts}` : '';
+  if (!newest) return ['bad', `none ever passed a restore check${passed}`];
+  const { id, recoveryPoint, verifiedAt, vault } = newest;
+  const when = `back to ${seconds((now - recoveryPoint) / 1000)} ago, verified ${new Date(verifiedAt).toISOString()}`;
+  const defects = over.some(([why]) => why !== 'NeverVerified');
+  const shut = sealed === undefined ? '' : `; can't be opened here: ${sealed}`;
+  return [defects || sealed !== undefined ? 'bad' : 'good', `${when} (${id} in ${vault})${passed}${shut}`];
+}
+
+function vaultLines(vault: Observation['vault'], now: Instant, paint: Paint): string[] {
+  if (!vault) return [];
+  if ('unknown' in vault) return [line('kept backups', vault, now, paint, () => ['bad', ''])];
+  const { dataSets, sealed } = vault.value;
+  return Object.entries(dataSets).map(([dataSet, kept]) =>
+    line(`kept backup of ${dataSet}`, { at: vault.at, value: kept }, now, paint, (one) => keptText(one, sealed, now)),
+  );
+}
+
 function nameLines({ names, records, ingress, configuration }: Observation, now: Instant, paint: Paint): string[] {
   const { activeSite } = configuration.values;
   const siteOf = (address: string) => Object.entries(ingress).find(([, own]) => own === address)?.[0] ?? address;
@@ -133,7 +156,7 @@ function nameLines({ names, records, ingress, configuration }: Observation, now:
 
 /** @param inUse - server that the applications write to. */
 export function statusLines(seen: Observation, inUse: string | undefined, now: Instant, paint: Paint): string[] {
-  const { configuration, sites, servers, backups, lease, apis, stacks } = seen;
+  const { configuration, sites, servers, backups, vault, lease, apis, stacks } = seen;
   const { values, release, zone } = configuration;
   const stage = values.stage === undefined || values.stage === 'complete' ? '' : `, stage ${values.stage}`;
   const lost = values.unreachable === 'none' ? '' : `, unreachable: ${values.unreachable}`;
@@ -153,6 +176,7 @@ export function statusLines(seen: Observation, inUse: string | undefined, now: I
     ...Object.entries(backups).map(([name, reading]) =>
       line(`backup of ${name}`, reading, now, paint, (backup) => backupText(backup, now)),
     ),
+    ...vaultLines(vault, now, paint),
     ...nameLines(seen, now, paint),
     paint('bold', 'control planes and state'),
     ...Object.entries(apis).map(([name, reading]) =>

@@ -86,6 +86,18 @@ describe('database', () => {
     expect(ignoreChanges).to.include.members(['createMode', 'sourceServerResourceId', 'pointInTimeUTC']);
   });
 
+  it('RecoveryServer: empty for an import, with the login of the server whose data come', async () => {
+    const { inputs, protect, secrets, ignoreChanges } = await recovered({ method: 'import' });
+    expect(inputs)
+      .to.include({ createMode: 'Default', version: '15', administratorLogin: 'drpadmin' })
+      .and.not.have.any.keys('sourceServerResourceId', 'pointInTimeUTC');
+    expect(inputs['administratorLoginPassword']).to.equal('a-password-of-the-source');
+    expect(secrets).to.include('administratorLoginPassword');
+    expect(inputs['backup']).to.deep.equal({ backupRetentionDays: 35, geoRedundantBackup: 'Enabled' });
+    expect(protect).to.equal(true);
+    expect(ignoreChanges).to.include.members(['createMode', 'administratorLoginPassword', 'version']);
+  });
+
   it('RecoveryServer: as a replica, promoted as planned or by force', async () => {
     expect((await recovered({ method: 'replica' })).inputs)
       .to.include({ createMode: 'Replica' })

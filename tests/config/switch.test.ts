@@ -9,6 +9,10 @@ const home: Switch = failoverSchema.parse(planOf('failover'));
 const restore: Recovery = { epoch: 2, site: 'intg', method: 'geoRestore', from: 'psql-moodtalk-prod' };
 const replica: Recovery = { epoch: 3, site: 'prod', method: 'replica', from: 'psql-moodtalk-intg-e2' };
 const change = (what: Partial<Switch>): Switch => ({ ...home, ...what });
+const imported: Recovery = {
+  ...{ ...restore, method: 'import' },
+  backups: { 'database/moodtalk': '20260201T020000Z-aaaaaa', identity: '20260201T010000Z' },
+};
 const restored = { activeSite: 'intg', database: 'restored', identity: 'restored' } as const;
 const keys = (what: Partial<Switch>) => validateSwitch(change(what)).map(({ key }) => key);
 
@@ -18,6 +22,12 @@ describe('the switch', () => {
     '1a': { activeSite: 'intg', unreachable: 'prod-cluster', epoch: 2 },
     '1a with all of PROD answering': { activeSite: 'intg', epoch: 2 },
     '1b': { ...restored, unreachable: 'prod', epoch: 2, recoveries: [restore] },
+    '1b by import': { ...restored, unreachable: 'prod', epoch: 2, recoveries: [imported] },
+    'an import from what was a replica': {
+      ...{ ...restored, unreachable: 'prod', epoch: 5 },
+      recoveries: [restore, { ...replica, promoted: true }, { ...imported, epoch: 5, from: 'psql-moodtalk-prod-e3' }],
+    },
+    'a return prepared after an import': { ...restored, epoch: 3, recoveries: [imported, replica] },
     'a restore prepared while PROD works': { epoch: 2, recoveries: [restore] },
     'the identity provider restored alone': {
       activeSite: 'intg',
@@ -136,6 +146,36 @@ describe('the switch', () => {
       { ...restored, epoch: 2, recoveries: [{ ...restore, promoted: true }] },
       /stands alone/,
     ],
+    'an import of nothing': [
+      'recoveries[0].backups',
+      { ...restored, epoch: 2, recoveries: [{ epoch: 2, site: 'intg', method: 'import', from: 'psql-moodtalk-prod' }] },
+      /standby backup list/,
+    ],
+    'an import of the identity provider alone': [
+      'recoveries[0].backups',
+      { ...restored, epoch: 2, recoveries: [{ ...imported, backups: { identity: '20260201T010000Z' } }] },
+      /add database\/NAME/,
+    ],
+    'backups for a geo-restore': [
+      'recoveries[0].backups',
+      { ...restored, epoch: 2, recoveries: [{ ...imported, method: 'geoRestore' }] },
+      /set method to import/,
+    ],
+    'a point in time for an import': [
+      'recoveries[0].pointInTime',
+      { ...restored, epoch: 2, recoveries: [{ ...imported, pointInTime: '2026-01-31T22:00:00Z' }] },
+      /time of its backups/,
+    ],
+    'a promotion of what was imported': [
+      'recoveries[0].promoted',
+      { ...restored, epoch: 2, recoveries: [{ ...imported, promoted: true }] },
+      /stands alone/,
+    ],
+    'a return that leaves the rows of an import behind': [
+      'database',
+      { epoch: 3, recoveries: [imported] },
+      /psql-moodtalk-intg-e2 would be left behind/,
+    ],
     'a point in time for a replica': [
       'recoveries[1].pointInTime',
       { ...restored, epoch: 3, recoveries: [restore, { ...replica, pointInTime: '2026-01-31T22:00:00Z' }] },
@@ -213,7 +253,7 @@ describe('the switch', () => {
     const recovery = fc.record(
       {
         site,
-        method: fc.constantFrom('geoRestore' as const, 'replica' as const),
+        method: fc.constantFrom('geoRestore' as const, 'replica' as const, 'import' as const),
         from: fc.constantFrom(
           'psql-moodtalk-prod',
           'psql-moodtalk-intg-e1',
@@ -231,9 +271,12 @@ describe('the switch', () => {
       epoch: fc.integer({ min: 1, max: 4 }),
       prepared: fc.boolean(),
       unreachable: fc.constantFrom('none' as const, 'prod-cluster' as const, 'prod' as const, 'intg' as const),
-      recoveries: fc
-        .array(recovery, { maxLength: 3 })
-        .map((list) => list.map((one, index) => ({ epoch: index + 1, ...one }))),
+      recoveries: fc.array(recovery, { maxLength: 3 }).map((list) =>
+        list.map((one, index) => ({
+          ...{ epoch: index + 1, ...one },
+          ...(one.method === 'import' ? { backups: imported.backups! } : {}),
+        })),
+      ),
     });
     let seen = 0;
     fc.assert(

@@ -12,11 +12,23 @@ import {
   type Reading,
   type ServerReading,
   type StepId,
+  type VaultReading,
   type Wish,
 } from '../../failover/model';
 import { plan } from '../../failover/planner';
 import { accepts } from '../../failover/situation';
-import { atHome, bound, healthy, now, promoted, restored, returning, rules, withReplica } from './observations';
+import {
+  atHome,
+  bound,
+  healthy,
+  keptBackups,
+  now,
+  promoted,
+  restored,
+  returning,
+  rules,
+  withReplica,
+} from './observations';
 
 const maybe = <T>(reading: Reading<T>): fc.Arbitrary<Reading<T>> =>
   fc.oneof(
@@ -26,6 +38,8 @@ const maybe = <T>(reading: Reading<T>): fc.Arbitrary<Reading<T>> =>
   );
 
 const warm = (values: Switch): Switch => ({ ...values, prepared: true });
+const importOf = ({ method }: Pick<Recovery, 'method'>) =>
+  method === 'import' ? { backups: { 'database/moodtalk': '20260101T010000Z' } } : {};
 const wild: fc.Arbitrary<Switch> = fc
   .record({
     activeSite: fc.constantFrom(...sites),
@@ -37,7 +51,7 @@ const wild: fc.Arbitrary<Switch> = fc
       fc.record(
         {
           site: fc.constantFrom(...sites),
-          method: fc.constantFrom('geoRestore' as const, 'replica' as const),
+          method: fc.constantFrom('geoRestore' as const, 'replica' as const, 'import' as const),
           from: fc.constantFrom('psql-moodtalk-prod', 'psql-moodtalk-intg-e1', 'psql-moodtalk-intg-e2'),
           promoted: fc.boolean(),
         },
@@ -48,7 +62,7 @@ const wild: fc.Arbitrary<Switch> = fc
   })
   .map(({ recoveries, ...rest }): Switch => ({
     ...{ ...atHome, ...rest, identity: rest.database },
-    recoveries: recoveries.map((one, index): Recovery => ({ epoch: index + 1, ...one })),
+    recoveries: recoveries.map((one, index): Recovery => ({ epoch: index + 1, ...one, ...importOf(one) })),
   }))
   .filter((values) => rules.validateSwitch(values).length === 0);
 
@@ -81,6 +95,16 @@ const server = (reading: Reading<ServerReading>): fc.Arbitrary<Reading<ServerRea
 const each = <T>(all: Readonly<Record<string, T>>, of: (one: T) => fc.Arbitrary<T>): fc.Arbitrary<Record<string, T>> =>
   fc.record(Object.fromEntries(Object.entries(all).map(([name, one]) => [name, of(one)])));
 
+/** As old as anything, now and then with nothing in it that was proved. */
+const vaults: fc.Arbitrary<Reading<VaultReading>> = fc
+  .record({ age: fc.constantFrom(60_000, 6_000_000), sealed: fc.boolean(), unproved: fc.boolean() })
+  .map(({ age, sealed, unproved }): Reading<VaultReading> => {
+    const { dataSets } = keptBackups(now - age);
+    const identity = unproved ? { skipped: { BackupCorrupt: 1 } } : dataSets['identity']!;
+    return { at: now, value: { dataSets: { ...dataSets, identity }, ...(sealed ? { sealed: 'no key' } : {}) } };
+  })
+  .chain(maybe);
+
 const observations: fc.Arbitrary<Observation> = switches.chain((values) => {
   const base = healthy(values);
   return fc.record({
@@ -96,6 +120,7 @@ const observations: fc.Arbitrary<Observation> = switches.chain((values) => {
     ) as fc.Arbitrary<Observation['sites']>,
     servers: each(base.servers, server),
     backups: each(base.backups, maybe),
+    vault: vaults,
     names: fc.constant(base.names),
     records: maybe(base.records),
     lease: fc.oneof(
@@ -122,6 +147,7 @@ const wishes = fc
       undefined,
       'prod' as const,
       'restored' as const,
+      'imported' as const,
       'replica' as const,
     ),
     lost: fc.constantFrom(undefined, 'it burns'),
@@ -169,6 +195,14 @@ function check(seen: Observation, wish: Wish, made: Plan): void {
     expect([...earlier], id).to.include('record-recovery-point');
   }
   expect(has(made, 'open-database')).to.equal(true);
+  const imported = made.after.recoveries.slice(made.before.recoveries.length).find(({ method }) => method === 'import');
+  expect(has(made, 'import-backup'), 'an import for a server that is made for one').to.equal(imported !== undefined);
+  if (imported) {
+    expect([...before(made, 'import-backup')]).to.include('restore');
+    expect([...before(made, 'open-database')]).to.include('import-backup');
+    expect(imported.backups).to.have.all.keys('database/moodtalk', 'identity');
+    expect(wish.database).to.be.oneOf([undefined, 'restored', 'imported']);
+  } else expect(wish.database).not.to.equal('imported');
   if (has(made, 'prove-fence')) expect([...before(made, 'prove-fence')]).to.include('fence-database');
   if (leased && has(made, 'prove-fence')) expect([...before(made, 'take-lease')]).to.include('prove-fence');
   for (const id of ['reroute', 'reroute-internal'] as const) {
@@ -205,7 +239,7 @@ describe('every plan, whatever is seen and wished', function () {
             (reading) => isFresh(reading) && accepts(known(reading)),
           );
           expect(primaries.length, 'primaries').to.be.lessThan(2);
-          const key = `${one.kind} ${one.branch}`;
+          const key = `${one.kind} ${one.branch}${has(one, 'import-backup') ? ' import' : ''}`;
           made.set(key, (made.get(key) ?? 0) + 1);
         } catch (cause) {
           if (!(cause instanceof StandbyError)) throw cause;
@@ -220,6 +254,7 @@ describe('every plan, whatever is seen and wished', function () {
     expect([...made.keys()], JSON.stringify([...refused])).to.include.members([
       'failover 1a',
       'failover 1b',
+      'failover 1b import',
       'failover 1c',
       'switchover 1a',
       'switchover 1c',

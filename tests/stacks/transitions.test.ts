@@ -169,6 +169,34 @@ describe('the failover stack, from one switch to the next', function () {
     expect(position('azure-native:app:ContainerApp', 'idp-psql')).to.be.lessThan(position(record, 'public'));
   });
 
+  it('1b by import: an empty server of its own, closed while it is only made; then as if it had been restored', async () => {
+    const backups = { 'database/moodtalk': '20260201T020000Z-aaaaaa', identity: '20260201T010000Z' };
+    const imported = { ...branch1b, recoveries: [{ ...restore, method: 'import', backups }] };
+    const made = await become({ ...imported, stage: 'made' });
+    leavesAlone('prod', made);
+    expect(changed(made, server)).to.deep.equal([['psql-moodtalk-intg-e2-server', 'create']]);
+    const { inputs, secrets } = world.find(server, 'psql-moodtalk-intg-e2-server');
+    expect(inputs)
+      .to.include({ createMode: 'Default', location: 'northeurope', administratorLogin: 'standby' })
+      .and.not.have.property('sourceServerResourceId');
+    // Whoever had the password of the server that is lost has the one of this.
+    expect(inputs['administratorLoginPassword']).to.equal('result-of-database-password');
+    expect(secrets).to.include('administratorLoginPassword');
+    expect(value(parameter, 'fence-psql-moodtalk-intg-e2-read-only', 'value')).to.equal('on');
+    expect(replicas('intg')).to.deep.equal([0]);
+    expect(addresses()).to.deep.equal(['203.0.10.2']);
+    const bound = await become({ ...imported, stage: 'bound' });
+    expect(changed(bound, server)).to.deep.equal([]);
+    expect(value(parameter, 'fence-psql-moodtalk-intg-e2-read-only', 'value')).to.equal('off');
+    expect(replicas('intg')).to.deep.equal([2]);
+    expect(addresses()).to.deep.equal(['203.0.10.2']);
+    leavesAlone('prod', await become(imported));
+    expect(addresses()).to.deep.equal(['203.0.20.2']);
+    await become({ ...prepared, recoveries: [...imported.recoveries, replica] });
+    await become({ ...homeOnReplica, recoveries: [...imported.recoveries, { ...replica, promoted: true }] });
+    expect(value(parameter, 'fence-psql-moodtalk-intg-e2-read-only', 'value')).to.equal('on');
+  });
+
   it('1b to a prepared return: PROD is taken back closed, a replica follows INTG', async () => {
     await become(branch1b);
     const changes = await become(prepared);

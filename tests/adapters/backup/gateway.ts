@@ -83,8 +83,12 @@ export class Gateway {
     await this.client.send(new CreateBucketCommand({ Bucket: name, ObjectLockEnabledForBucket: locked }));
   }
 
+  place(bucket: string, lock: 'object' | 'bucket' = 'object') {
+    return { name: 'offsite', endpoint: this.endpoint, region, bucket, lock };
+  }
+
   vault(bucket: string, lock: 'object' | 'bucket' = 'object') {
-    return s3Vault({ name: 'offsite', endpoint: this.endpoint, region, bucket, lock }, this.environment);
+    return s3Vault(this.place(bucket, lock), this.environment);
   }
 
   /** Where an object's bytes lie on the disk. */
