@@ -56,7 +56,7 @@ export async function importBackups(
   }
   const target = { ...serverTarget(context, server), filling: true };
   await untilAdmitted(home(target), call.signal);
-  await makeRecord(target, call);
+  await makeRecord(target, backups, call);
   const facts: Record<string, Json> = {};
   for (const [name, chosen] of Object.entries(backups)) {
     if (!isDataSet(name)) throw new StandbyError('PlanInvalid', `"${name}" is no data set: make the plan again`);
@@ -78,13 +78,25 @@ const home = (target: AdmissionTarget): AdmissionTarget => ({ ...target, databas
 const databaseOf = (target: AdmissionTarget, dataSet: DataSet): string =>
   dataSet === 'identity' ? target.identityDatabase : dataSet.slice('database/'.length);
 
-const makeRecord = (target: AdmissionTarget, { signal }: Call): Promise<void> =>
+/** All that is to come is written down first: a server that lacks any of it is opened to nobody. */
+const makeRecord = (
+  target: AdmissionTarget,
+  backups: Readonly<Record<string, ChosenBackup>>,
+  { signal }: Call,
+): Promise<void> =>
   connected(home(target), signal, async (client) => {
     await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
     await client.query(
       `CREATE TABLE IF NOT EXISTS ${schema}.imported
-       (data_set text PRIMARY KEY, id text NOT NULL, began timestamptz NOT NULL, ended timestamptz, facts jsonb)`,
+       (data_set text PRIMARY KEY, id text NOT NULL, began timestamptz, ended timestamptz, facts jsonb)`,
     );
+    for (const [dataSet, { id }] of Object.entries(backups)) {
+      await client.query(
+        `INSERT INTO ${schema}.imported SELECT $1, $2 WHERE to_regclass('${schema}.token') IS NULL
+         ON CONFLICT DO NOTHING`,
+        [dataSet, id],
+      );
+    }
   });
 
 async function importOne(
@@ -145,7 +157,7 @@ const begin = (target: AdmissionTarget, dataSet: DataSet, id: string, { signal }
     async (client) => {
       const database = databaseOf(target, dataSet);
       const { rows } = await client.query<{ id: string; facts: Facts | null }>(
-        `SELECT id, facts FROM ${schema}.imported WHERE data_set = $1`,
+        `SELECT id, facts FROM ${schema}.imported WHERE data_set = $1 AND began IS NOT NULL`,
         [dataSet],
       );
       const [known] = rows;

@@ -47,7 +47,7 @@ const home = (target: AdmissionTarget): ServerTarget => ({ ...target, database: 
 /**
  * Gives the right to write to an epoch and to no other, and opens the identity provider's database. Idempotent, also after it was
  * cut off at any point; side by side with others the newest epoch wins.
- * @throws StandbyError StaleEpoch when the server has admitted a later one; ServerIsReplica; to an agent also EpochClosed, when a
+ * @throws StandbyError StaleEpoch when the server has admitted a later one; ServerIsReplica; ImportUnfinished; to an agent also EpochClosed, when a
  * person closed it, and AdmissionLate.
  */
 export async function admit(
@@ -185,7 +185,24 @@ async function refuseStale(client: Client, { host }: AdmissionTarget, epoch: num
   }
 }
 
+/** @throws StandbyError ImportUnfinished while an import has not put in all that it was begun for. */
+async function refuseUnfilled(client: Client, { host }: AdmissionTarget): Promise<void> {
+  const { rowCount } = await client.query(`SELECT WHERE to_regclass('${schema}.imported') IS NOT NULL`);
+  if (rowCount === 0) return;
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT data_set AS name FROM ${schema}.imported WHERE ended IS NULL ORDER BY 1`,
+  );
+  if (rows.length === 0) return;
+  const missing = rows.map(({ name }) => name).join(', ');
+  throw new StandbyError(
+    'ImportUnfinished',
+    `server ${host} does not have all of ${missing} yet: nobody is let in before \`standby resume\` has imported it`,
+    { exit: 'resumable' },
+  );
+}
+
 async function prepare(client: Client, target: AdmissionTarget, epoch: number, by: Hand): Promise<void> {
+  await refuseUnfilled(client, target);
   await refuseStale(client, target, epoch, by);
   await makeOwner(client, target.company);
   // The next epoch's reader is made now, so that it is on every replica and backup before it is needed.

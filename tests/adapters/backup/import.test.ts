@@ -234,6 +234,8 @@ describe('the import of kept backups', function () {
       await renew();
       const cut = await carryOut(chosen(sold, identity), point);
       expect(JSON.stringify(cut.at(-1)), `cut off at ${point.source}`).to.match(/^{"progress"/);
+      const early = await admit(target.target, 2, signal()).catch((cause: { code?: string }) => cause.code);
+      expect(early, 'nobody is let into a part').to.equal('ImportUnfinished');
       const said = await carryOut(chosen(sold, identity));
       expect(factsOf(said)).to.have.property('imported');
       expect(await rows()).to.equal(5_000);
