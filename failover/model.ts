@@ -162,7 +162,7 @@ export type Kind = (typeof kinds)[number];
 export const branches = ['1a', '1b', '1c'] as const;
 export type Branch = (typeof branches)[number];
 /** How a person names the branch of a database or identity provider. */
-export const choices = { prod: '1a', restored: '1b', imported: '1b', replica: '1c' } as const satisfies Record<
+export const choices = { prod: '1a', restored: '1b', replica: '1c', imported: '1b' } as const satisfies Record<
   string,
   Branch
 >;

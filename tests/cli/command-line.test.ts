@@ -48,7 +48,7 @@ describe('cli', function () {
   const wrong: readonly (readonly [string, string])[] = [
     ['bogus', "unknown command 'bogus'"],
     ['failover --to moon', 'allowed are prod, intg'],
-    ['failover --database tape', 'allowed are prod, restored, replica'],
+    ['failover --database tape', 'allowed are prod, restored, replica, imported'],
     ['failover --to intg --prod-is-lost short', '10 characters or more'],
     ['failover --to prod --prod-is-lost because-of-fire', "the site that takes over can't be lost"],
     ['switchover --from intg --to intg', 'two different sites'],
