@@ -1,0 +1,52 @@
+import { expect } from 'chai';
+import type { AdapterContext } from '../../../adapters/context';
+import { readVault } from '../../../adapters/observe/kept';
+import { reading } from '../../../adapters/observe/reading';
+import type { Vault } from '../../../backup/ports';
+import { StandbyError } from '../../../failover/errors';
+
+describe('a look into a vault that does not answer', () => {
+  const site = { database: { database: 'shop' }, identity: { database: 'keycloak' } };
+  const configuration = { company: 'acme', backup: { databases: [{ name: 'shop' }] } };
+  const context = {
+    configuration: () => configuration,
+    landscape: { sites: { prod: site } },
+    environment: {},
+  } as unknown as AdapterContext;
+  const vault = (list: Vault['list']) => ({ traits: { name: 'intg' }, list }) as unknown as Vault;
+  const look = (list: Vault['list']) =>
+    reading(200, AbortSignal.timeout(5_000), (limit) => readVault(context, limit, vault(list)));
+
+  it('ends in its time, as unknown', async () => {
+    const began = performance.now();
+    const silent = await look(async function* () {
+      yield await new Promise<never>(() => undefined);
+    });
+    expect(silent).to.include({ unknown: 'no answer within 0.2 s' });
+    expect(performance.now() - began).to.be.lessThan(2_000);
+  });
+
+  it('is unknown for the reason that the vault gives', async () => {
+    const refused = await look(async function* () {
+      throw new StandbyError('VaultRefused', 'vault intg refuses (403)');
+    });
+    expect(refused).to.include({ unknown: 'vault intg refuses (403)' });
+  });
+
+  it('knows of every data set that it needs, and says when there is nothing', async () => {
+    const empty = await look(async function* () {
+      yield* [];
+    });
+    if (!('value' in empty)) throw new Error(empty.unknown);
+    expect(empty.value.dataSets).to.deep.equal({ 'database/shop': { skipped: {} }, identity: { skipped: {} } });
+    configuration.backup.databases.push({ name: 'keycloak' });
+    const both = await look(async function* () {
+      yield* [];
+    });
+    if (!('value' in both)) throw new Error(both.unknown);
+    expect(Object.keys(both.value.dataSets), 'one database is not imported twice').to.deep.equal([
+      'database/shop',
+      'database/keycloak',
+    ]);
+  });
+});
