@@ -108,6 +108,12 @@ describe('the agents of two sites', function () {
     await world.order({ do: 'admit', to: 'intg', epoch: 2 });
     await world.order({ do: 'write', epochs: { prod: 1, intg: 2 } });
     await writes('intg', Date.now());
+    // The other one of its agents learns of it at its next look.
+    await until(
+      'INTG’s agents hold it',
+      async () => ((await agent('intg')).epoch === 2 ? true : undefined),
+      patienceMs,
+    );
     expect(await agent('intg')).to.include({ epoch: 2, state: 'holding' });
     expect(await replicas('prod')).to.equal(0);
     expect(overlap()).to.equal(undefined);

@@ -33,7 +33,7 @@ interface Line {
 
 describe('adapters: single tables out of the past', function () {
   this.timeout(90_000);
-  const world = new TestWorld(235);
+  const world = new TestWorld(242);
   const server = new TestServer(world, 'psql-parts', 0);
   const live = () => server.target;
   const past = () => ({ ...server.target, database: 'past' });

@@ -91,6 +91,7 @@ describe('adapters: recovery of a server of our own', function () {
   });
 
   it('ends at the last commit where the log ends before the moment, and says where that is', async () => {
+    await own.archived();
     const { latest } = await own.recovery.range(call());
     const told: string[] = [];
     const server = await own.recovery.restore(latest, { ...call(), progress: (line) => told.push(line) });

@@ -228,6 +228,7 @@ describe('pgBackRest of a server that we run ourselves', function () {
 
   it('says how far the archive is behind, and that it fails', async () => {
     // The last file that went there is the label of a backup, which says nothing of the segments.
+    await sql('INSERT INTO things SELECT generate_series(1, 1000)');
     expect((await lag()).pendingBytes).to.be.above(0);
     const hasArchived = async () =>
       ((await lag().catch(() => undefined))?.pendingBytes ?? Infinity) < 16 * 2 ** 20 || undefined;

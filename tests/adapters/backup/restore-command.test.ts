@@ -12,7 +12,7 @@ type Event = Readonly<Record<string, unknown>> & { readonly code: string };
 
 describe('cli: restore of a server of one’s own', function () {
   this.timeout(300_000);
-  const world = new TestWorld(234);
+  const world = new TestWorld(241);
   const own = new SelfRun(world, 'psql-own', 0);
   const sql = (text: string) => own.live.sql(text, 'shop');
   let past = 0;
