@@ -42,7 +42,7 @@ export interface RunOptions {
 const database = () =>
   new Option(
     '--database <choice>',
-    'prod: work on the database in use (1a); replica: promote the replica (1c); restored: restore the last backup, Azure’s own or a kept one, whichever loses less (1b); imported: import the newest kept backup that verified (1b); default: what loses least',
+    'prod: work on the database in use (1a); replica: promote the replica (1c); restored: restore Azure’s own last backup (1b); imported: import the newest kept backup that verified (1b); default: what loses least',
   ).argParser(parseChoice);
 
 export const withFrom = (command: Command): Command =>

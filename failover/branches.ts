@@ -6,7 +6,7 @@ import { restoreOf, serverSeconds } from './restores';
 import { accepts, complete, fenceable, standsPrepared, type Situation } from './situation';
 
 /** Seconds until the outside is served, as targets: `planned` from the fence on, the others from the command on. */
-const takes = { planned: 5, prepared: 8, '1c': 15, '1a': 20, '1b': serverSeconds } as const;
+const takes = { planned: 5, prepared: 15, '1c': 15, '1a': 20, '1b': serverSeconds } as const;
 
 const seconds = (value: number): string => `${Math.round(value * 10) / 10} s`;
 

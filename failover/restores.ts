@@ -95,7 +95,8 @@ const joined = (...parts: readonly (string | undefined)[]): string => parts.filt
 
 /**
  * Azure's backup is the first choice as long as it loses no more: it is the whole server, roles and settings too. Where it is
- * unknown or refused, where it is older, or where a person says so, what was proved by a restore is imported.
+ * unknown or refused, where it is older, or where a person says so, what was proved by a restore is imported. A person may insist on
+ * either.
  */
 export function restoreOf(situation: Situation): Restore {
   const { observation, now, wish } = situation;
@@ -104,7 +105,7 @@ export function restoreOf(situation: Situation): Restore {
   const skipped = vault && skippedText(vault);
   const asked = wish.database === 'imported';
   const newer = (imported.recoveryPoint ?? -Infinity) > (own.recoveryPoint ?? -Infinity);
-  if (asked || (newer && imported.verdict.impossible === undefined)) {
+  if (asked || (wish.database !== 'restored' && newer && imported.verdict.impossible === undefined)) {
     const { verdict, imports } = imported;
     const bytes = Object.values(imports).reduce((sum, one) => sum + one.bytes, 0);
     const takesSeconds = Math.ceil(serverSeconds + bytes / importBytesPerSecond);

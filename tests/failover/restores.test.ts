@@ -68,6 +68,13 @@ describe('a failover to the last backup', () => {
     expect(made.warnings.join()).not.to.match(/restore check/);
   });
 
+  it('restores Azure’s backup, though an import would lose less, when a person says so', () => {
+    const seen = withKept(azure(value({ recoveryPoint: now - 90 * minutes })), 30);
+    const made = make(seen, { ...lastResort, database: 'restored' });
+    expect(made).to.include({ branch: '1b', lossSeconds: 90 * 60 });
+    expect(way(made)).to.equal('geoRestore');
+  });
+
   it('imports where Azure’s backup is unknown or refused, or a person says so', () => {
     const unknown = withKept(azure(silent('its backups are not copied to another region')), 30);
     expect(way(make(unknown, lastResort))).to.equal('import');
