@@ -73,7 +73,8 @@ async function startCluster(site: Site, env: Environment): Promise<void> {
       ...['--dir', folders.kubernetes(site), '--address', plan[site].apiServer, '--port', String(ports.kubernetes)],
       ...['--issuer', issuerOf(site)],
     ],
-    env: { GOGC: '40', GOMEMLIMIT: '180MiB' },
+    // Below what it needs, it would collect garbage all the time.
+    env: { GOGC: '50', GOMEMLIMIT: '400MiB' },
     site,
     scope: 'cluster',
   });
