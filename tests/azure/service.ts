@@ -10,7 +10,7 @@ import * as path from 'node:path';
 
 const repository = path.resolve(__dirname, '../..');
 /** Another one in each of mocha's workers. */
-export const world = 150 + Number(process.env['MOCHA_WORKER_ID'] ?? 0);
+export const world = 100 + Number(process.env['MOCHA_WORKER_ID'] ?? 0);
 export const address = (third: number, fourth: number) => `127.${world}.${third}.${fourth}`;
 export const armEndpoint = `https://${address(30, 10)}:8443`;
 const loginEndpoint = `https://${address(30, 11)}:8443`;
