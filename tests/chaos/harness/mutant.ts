@@ -10,6 +10,7 @@ const copied = [
   'bin',
   'cli',
   'adapters',
+  'backup',
   'failover',
   'config',
   'agent',
