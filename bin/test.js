@@ -46,16 +46,22 @@ function passes([name, tool, ...args]) {
   });
 }
 
-/** `N passed, N failed` over all runs of mocha. */
-function count() {
+/** Over all runs of mocha: each test that failed in a line, and last `N passed, N failed`. */
+function summary() {
   const text = fs.existsSync(counts) ? fs.readFileSync(counts, 'utf8') : '';
-  const lines = text
+  const runs = text
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line));
-  const sum = (what) => lines.reduce((total, one) => total + one[what], 0);
+  const sum = (what) => runs.reduce((total, one) => total + one[what], 0);
   fs.rmSync(path.dirname(counts), { recursive: true });
-  return `${sum('passes')} passed, ${sum('failures')} failed`;
+  const failed = runs
+    .flatMap((run) => run.failed)
+    .map(
+      ({ title, file, why }) =>
+        `  ${path.relative(repository, file ?? '')}: ${title}: ${why.split('\n')[0].slice(0, 300)}`,
+    );
+  return [...failed, `${sum('passes')} passed, ${sum('failures')} failed`].join('\n');
 }
 
 async function main() {
@@ -71,7 +77,7 @@ async function main() {
   console.log(
     failed.length === 0 ? `all passed (${seconds(began)})` : `failed: ${failed.join(', ')} (${seconds(began)})`,
   );
-  console.log(count());
+  console.log(summary());
   process.exitCode = failed.length === 0 ? 0 : 1;
 }
 

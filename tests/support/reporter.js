@@ -1,5 +1,8 @@
 'use strict';
-/** Mocha's `spec` output, closed by one line, `N passed, N failed`, which several runs add to a common file. */
+/**
+ * Mocha's `spec` output, closed by one line, `N passed, N failed`. Several runs add their counts, and what failed, to a
+ * common file.
+ */
 const fs = require('node:fs');
 const { reporters } = require('mocha');
 
@@ -9,6 +12,11 @@ module.exports = class ClosingLine extends reporters.Spec {
     const { passes, failures } = this.stats;
     console.log(`${passes} passed, ${failures} failed`);
     const common = process.env['STANDBY_TEST_COUNTS'];
-    if (common) fs.appendFileSync(common, JSON.stringify({ passes, failures }) + '\n');
+    const failed = this.failures.map((test) => ({
+      title: test.fullTitle(),
+      file: test.file,
+      why: `${test.err?.message ?? test.err}`,
+    }));
+    if (common) fs.appendFileSync(common, JSON.stringify({ passes, failures, failed }) + '\n');
   }
 };
