@@ -1,20 +1,16 @@
 import { BlobContainerImmutabilityPolicy } from '@pulumi/azure-native/storage/blobContainerImmutabilityPolicy';
-import { ManagementPolicy } from '@pulumi/azure-native/storage/managementPolicy';
 import * as pulumi from '@pulumi/pulumi';
 import type { Options } from '../options';
-import { privateStorage, type PrivateStorage } from '../storage/privateStorage';
+import { lifecycle, privateStorage, type PrivateStorage, type StoragePlace } from '../storage/privateStorage';
 
-export interface BackupStorageArgs {
-  readonly resourceGroupName: pulumi.Input<string>;
+export interface BackupStorageArgs extends StoragePlace {
   /** A region other than the one whose data it keeps. */
   readonly location: pulumi.Input<string>;
-  /** 3 to 24 lower-case letters and digits, unique in the world. */
-  readonly accountName: pulumi.Input<string>;
-  /** One with a second region: Standard_GRS and its like. */
-  readonly redundancy: pulumi.Input<string>;
   /** Days that nobody can change or delete what was written. */
   readonly retentionDays: pulumi.Input<number>;
 }
+
+const containerName = 'backups';
 
 /** Storage for offsite copies: written once, read by identity only, kept for its time by nobody's leave. */
 export class BackupStorage extends pulumi.ComponentResource {
@@ -27,12 +23,18 @@ export class BackupStorage extends pulumi.ComponentResource {
     const storage = privateStorage(this, name, {
       ...args,
       accessTier: 'Cool',
-      containerName: 'backups',
+      containerName,
       versions: true,
       undeleteDays: args.retentionDays,
     });
     immutability(this, name, args, storage);
-    lifecycle(this, name, args, storage);
+    // What is past its time goes by itself; earlier versions too.
+    const after = pulumi.output(args.retentionDays).apply((days) => days + 1);
+    const actions = {
+      baseBlob: { delete: { daysAfterModificationGreaterThan: after } },
+      version: { delete: { daysAfterCreationGreaterThan: after } },
+    };
+    lifecycle(this, name, args, storage, { rule: 'expire', containerName, actions });
 
     this.accountName = storage.account.name;
     this.accountId = storage.account.id;
@@ -59,40 +61,5 @@ function immutability(
     },
     // Once a person has locked it, the vendor refuses to delete it.
     { parent, retainOnDelete: true },
-  );
-}
-
-/** What is past its time goes by itself; earlier versions too. */
-function lifecycle(
-  parent: pulumi.Resource,
-  name: string,
-  args: BackupStorageArgs,
-  { account, service }: PrivateStorage,
-) {
-  const after = pulumi.output(args.retentionDays).apply((days) => days + 1);
-  return new ManagementPolicy(
-    `${name}-lifecycle`,
-    {
-      resourceGroupName: args.resourceGroupName,
-      accountName: account.name,
-      managementPolicyName: 'default',
-      policy: {
-        rules: [
-          {
-            name: 'expire',
-            enabled: true,
-            type: 'Lifecycle',
-            definition: {
-              filters: { blobTypes: ['blockBlob'], prefixMatch: ['backups/'] },
-              actions: {
-                baseBlob: { delete: { daysAfterModificationGreaterThan: after } },
-                version: { delete: { daysAfterCreationGreaterThan: after } },
-              },
-            },
-          },
-        ],
-      },
-    },
-    { parent, dependsOn: service },
   );
 }

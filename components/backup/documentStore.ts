@@ -1,15 +1,8 @@
-import { ManagementPolicy } from '@pulumi/azure-native/storage/managementPolicy';
 import * as pulumi from '@pulumi/pulumi';
 import type { Options } from '../options';
-import { privateStorage, type PrivateStorage } from '../storage/privateStorage';
+import { lifecycle, privateStorage, type StoragePlace } from '../storage/privateStorage';
 
-export interface DocumentStoreArgs {
-  readonly resourceGroupName: pulumi.Input<string>;
-  readonly location: pulumi.Input<string>;
-  /** 3 to 24 lower-case letters and digits, unique in the world. */
-  readonly accountName: pulumi.Input<string>;
-  /** One with a second region: Standard_GRS and its like. */
-  readonly redundancy: pulumi.Input<string>;
+export interface DocumentStoreArgs extends StoragePlace {
   /** Days that nobody can change or delete a version of a document. */
   readonly retentionDays: pulumi.Input<number>;
   /** Days after which an earlier version is moved to cheaper storage. @default - 30 */
@@ -47,7 +40,10 @@ export class DocumentStore extends pulumi.ComponentResource {
         },
       },
     });
-    lifecycle(this, name, args, storage);
+    // Earlier versions get cheaper; nothing is deleted by itself: a document has no time after which nobody wants it.
+    const coolAfter = args.coolAfterDays ?? usualCoolAfterDays;
+    const actions = { version: { tierToCool: { daysAfterCreationGreaterThan: coolAfter } } };
+    lifecycle(this, name, args, storage, { rule: 'cool', containerName, actions });
 
     this.accountName = storage.account.name;
     this.accountId = storage.account.id;
@@ -60,36 +56,3 @@ export class DocumentStore extends pulumi.ComponentResource {
 /** What the vendor takes. */
 const longestUndelete = 365;
 const usualCoolAfterDays = 30;
-
-/** Earlier versions get cheaper; nothing is deleted by itself: a document has no time after which nobody wants it. */
-function lifecycle(
-  parent: pulumi.Resource,
-  name: string,
-  args: DocumentStoreArgs,
-  { account, service }: PrivateStorage,
-) {
-  return new ManagementPolicy(
-    `${name}-lifecycle`,
-    {
-      resourceGroupName: args.resourceGroupName,
-      accountName: account.name,
-      managementPolicyName: 'default',
-      policy: {
-        rules: [
-          {
-            name: 'cool',
-            enabled: true,
-            type: 'Lifecycle',
-            definition: {
-              filters: { blobTypes: ['blockBlob'], prefixMatch: [`${containerName}/`] },
-              actions: {
-                version: { tierToCool: { daysAfterCreationGreaterThan: args.coolAfterDays ?? usualCoolAfterDays } },
-              },
-            },
-          },
-        ],
-      },
-    },
-    { parent, dependsOn: service },
-  );
-}

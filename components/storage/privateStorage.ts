@@ -1,15 +1,22 @@
 /** What every store of blobs here has in common: no key, no public access, TLS, and blobs that can be brought back. */
 import { BlobContainer } from '@pulumi/azure-native/storage/blobContainer';
 import { BlobServiceProperties } from '@pulumi/azure-native/storage/blobServiceProperties';
+import { ManagementPolicy } from '@pulumi/azure-native/storage/managementPolicy';
 import { StorageAccount, type StorageAccountArgs } from '@pulumi/azure-native/storage/storageAccount';
+import type * as inputs from '@pulumi/azure-native/types/input';
 import type * as pulumi from '@pulumi/pulumi';
 
-export interface PrivateStorageArgs {
+/** Where a store is, and under what name. */
+export interface StoragePlace {
   readonly resourceGroupName: pulumi.Input<string>;
   readonly location: pulumi.Input<string>;
   /** 3 to 24 lower-case letters and digits, unique in the world. */
   readonly accountName: pulumi.Input<string>;
+  /** One with a second region: Standard_GRS and its like. */
   readonly redundancy: pulumi.Input<string>;
+}
+
+export interface PrivateStorageArgs extends StoragePlace {
   readonly accessTier: 'Hot' | 'Cool';
   readonly containerName: pulumi.Input<string>;
   /** Earlier versions of a blob stay when it is written again. */
@@ -84,5 +91,34 @@ function blobContainer(
       publicAccess: 'None',
     },
     { parent, protect: true, dependsOn: service },
+  );
+}
+
+/** What happens to the blobs of a container as they grow old. @param rule - its name. */
+export function lifecycle(
+  parent: pulumi.Resource,
+  name: string,
+  { resourceGroupName }: Pick<StoragePlace, 'resourceGroupName'>,
+  { account, service }: PrivateStorage,
+  {
+    rule,
+    containerName,
+    actions,
+  }: {
+    readonly rule: string;
+    readonly containerName: string;
+    readonly actions: inputs.storage.ManagementPolicyActionArgs;
+  },
+): ManagementPolicy {
+  const filters = { blobTypes: ['blockBlob'], prefixMatch: [`${containerName}/`] };
+  return new ManagementPolicy(
+    `${name}-lifecycle`,
+    {
+      resourceGroupName,
+      accountName: account.name,
+      managementPolicyName: 'default',
+      policy: { rules: [{ name: rule, enabled: true, type: 'Lifecycle', definition: { filters, actions } }] },
+    },
+    { parent, dependsOn: service },
   );
 }
