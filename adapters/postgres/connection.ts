@@ -112,9 +112,9 @@ const notLetIn = '28000';
  * Waits until a server that was just made, or just told to, lets this machine in.
  * @throws StandbyError what it says, when it refuses for another reason; DatabaseClosed when the time is over.
  */
-export const untilAdmitted = (target: ServerTarget, signal: AbortSignal): Promise<true> =>
+export const untilAdmitted = (target: ServerTarget, signal: AbortSignal, limitMs = firewallMs): Promise<true> =>
   until(
-    { signal, everyMs: 250, limitMs: firewallMs },
+    { signal, everyMs: 250, limitMs },
     () =>
       connected(target, signal, (client) => client.query('SELECT 1')).then(
         () => true as const,
@@ -126,7 +126,7 @@ export const untilAdmitted = (target: ServerTarget, signal: AbortSignal): Promis
     () =>
       new StandbyError(
         'DatabaseClosed',
-        `server ${target.host}:${target.port} has not let this machine in for ${firewallMs / 60_000} min: check the addresses in its firewall rules`,
+        `server ${target.host}:${target.port} has not let this machine in for ${limitMs / 60_000} min: check the addresses in its firewall rules`,
         { retryable: true },
       ),
   );

@@ -1,5 +1,6 @@
 /** Files of a data set: JSON in an order of its own, and a folder that only its owner reads. */
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import * as path from 'node:path';
 import type { EstateFile } from '../../../backup/estate/set';
 import { StandbyError } from '../../../failover/errors';
@@ -50,4 +51,14 @@ export function writeFiles(files: readonly EstateFile[], folder: string): string
     fs.writeFileSync(file, bytes, { mode: 0o600, flag: 'wx' });
     return file;
   });
+}
+
+/** Acts in a folder of its own, which only its owner reads and which is gone afterwards. */
+export async function inFolder<T>(purpose: string, act: (folder: string) => Promise<T>): Promise<T> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `standby-${purpose}-`));
+  try {
+    return await act(folder);
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
 }

@@ -3,7 +3,6 @@
  * that program is at hand. Who restores it keeps every session's and every application's trust.
  */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import type { Client } from 'pg';
 import { z } from 'zod';
@@ -14,7 +13,7 @@ import type { AdapterContext } from '../../context';
 import { connected, type ServerTarget } from '../../postgres/connection';
 import { libpqEnvironment } from '../dump';
 import { program, runProgram } from '../program';
-import { bytesOf, jsonFile, readJsonFile } from './files';
+import { bytesOf, inFolder, jsonFile, readJsonFile } from './files';
 
 type Environment = AdapterContext['environment'];
 
@@ -54,17 +53,8 @@ async function onDatabase(
   await runProgram(program(name, environment), args, { signal, env, code: 'IdentityUnread' });
 }
 
-async function inFolder<T>(act: (folder: string) => Promise<T>): Promise<T> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-identity-'));
-  try {
-    return await act(folder);
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 const collect = (place: IdentityPlace, call: Call): Promise<readonly EstateFile[]> =>
-  inFolder(async (folder) => {
+  inFolder('identity', async (folder) => {
     const { database } = place.target;
     call.progress(`database ${database}`);
     const file = path.join(folder, dumpFile);
@@ -185,7 +175,7 @@ async function restore(place: IdentityPlace, files: readonly EstateFile[], call:
       `database ${database} on ${host} is not empty: the identity provider is restored into an empty one alone; take it as files (--into FOLDER)`,
     );
   }
-  await inFolder(async (folder) => {
+  await inFolder('identity', async (folder) => {
     const file = path.join(folder, dumpFile);
     fs.writeFileSync(file, bytesOf(files, dumpFile), { mode: 0o600 });
     const options = ['--no-owner', '--no-privileges', '--exit-on-error', '--single-transaction'];

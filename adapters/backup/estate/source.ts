@@ -3,7 +3,6 @@
  * is ever rewound or deleted there: who rewrites the first remote does not reach the second.
  */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { compareRefs, parseRefs, type Refs } from '../../../backup/estate/references';
 import { mendable, type Difference, type EstateFile, type EstateSet } from '../../../backup/estate/set';
@@ -12,7 +11,7 @@ import type { Repository } from '../../../config/estate';
 import { StandbyError } from '../../../failover/errors';
 import type { AdapterContext } from '../../context';
 import { runProgram } from '../program';
-import { bytesOf, textFile } from './files';
+import { bytesOf, inFolder, textFile } from './files';
 
 type Environment = AdapterContext['environment'];
 
@@ -59,15 +58,6 @@ class Git {
   }
 }
 
-async function inFolder<T>(act: (folder: string) => Promise<T>): Promise<T> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-source-'));
-  try {
-    return await act(folder);
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 export const sourceSet = (
   { environment }: Pick<AdapterContext, 'environment'>,
   repositories: readonly Repository[],
@@ -94,7 +84,7 @@ export const sourceSet = (
 /** Taken, mirrored, and compared by commit on both sides before it counts. */
 async function collect(git: Git, { name, from, mirror }: Repository, call: Call): Promise<readonly EstateFile[]> {
   call.progress(`repository ${name}`);
-  return inFolder(async (folder) => {
+  return inFolder('source', async (folder) => {
     const [copy, bundle] = [path.join(folder, 'copy'), path.join(folder, 'bundle')];
     await git.run(['clone', '--quiet', '--mirror', '--', from, copy], call);
     const refs = parseRefs(await git.run(['-C', copy, 'show-ref'], call));
@@ -131,7 +121,7 @@ async function compare(git: Git, repository: Repository, kept: readonly EstateFi
 async function restore(git: Git, repository: Repository, kept: readonly EstateFile[], call: Call) {
   const names = files(repository.name);
   const refs = parseRefs(bytesOf(kept, names.refs).toString('utf8'));
-  return inFolder(async (folder) => {
+  return inFolder('source', async (folder) => {
     const [copy, bundle] = [path.join(folder, 'copy'), path.join(folder, 'bundle')];
     fs.writeFileSync(bundle, bytesOf(kept, names.bundle), { mode: 0o600 });
     await git.run(['clone', '--quiet', '--mirror', '--', bundle, copy], call);

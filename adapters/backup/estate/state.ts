@@ -3,7 +3,6 @@
  * needs the passphrase or the key as well.
  */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { z } from 'zod';
 import type { Difference, EstateFile, EstateSet } from '../../../backup/estate/set';
@@ -15,7 +14,7 @@ import { pulumi, type Stack } from '../../pulumi/command';
 import { firstLine } from '../../pulumi/fault';
 import { stacks } from '../../pulumi/readings';
 import { redactor } from '../../redact';
-import { readJsonFile, textFile } from './files';
+import { inFolder, readJsonFile, textFile } from './files';
 
 type Environment = AdapterContext['environment'];
 
@@ -111,16 +110,13 @@ async function restore(environment: Environment, files: readonly EstateFile[], c
 
 async function put(environment: Environment, files: readonly EstateFile[], stack: Stack, call: Call): Promise<void> {
   call.progress(`stack ${stack}`);
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-state-'));
-  try {
+  await inFolder('state', async (folder) => {
     const file = path.join(folder, fileName(stack));
     fs.writeFileSync(file, JSON.stringify(keptState(files, stack)), { mode: 0o600 });
     if ((await exported(environment, stack, call)) === undefined)
       await run(environment, ['stack', 'init', stack, '--no-select'], call);
     await run(environment, ['stack', 'import', '--stack', stack, '--file', file], call);
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 async function run(environment: Environment, args: readonly string[], { signal }: Call): Promise<void> {

@@ -12,8 +12,8 @@ import { within } from '../../../failover/within';
 import { apiVersions, cloudOf, type Cloud, type Order } from '../../azure/cloud';
 import type { AdapterContext } from '../../context';
 import { serverPlace, serverTarget } from '../../places';
+import { untilAdmitted } from '../../postgres/connection';
 import {
-  answering,
   hiding,
   pause,
   serverExists,
@@ -26,6 +26,8 @@ import {
 
 const purpose = 'restore';
 const pollMs = 1_000;
+/** Until the new server answers who restores. */
+const admittedMs = 120_000;
 /** One order; Azure answers it at once and works on. */
 const orderMs = 30_000;
 
@@ -99,7 +101,7 @@ export class AzureRecovery implements Recovery {
       const host = made?.properties.fullyQualifiedDomainName ?? '';
       const restored = { ...{ host, port, user, name }, recoveryPoint: moment.getTime() };
       const hidden = hiding(restored, password, () => this.remove(name, uncut(call)));
-      await answering(targetOf(hidden, 'postgres'), call);
+      await untilAdmitted(targetOf(hidden, 'postgres'), call.signal, admittedMs);
       return hidden;
     } catch (cause) {
       await this.remove(name, uncut(call)).catch(() => undefined);

@@ -4,8 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Instant } from '../../../backup/model';
 import type { Call, RecoverySource, ThrowAwayServer } from '../../../backup/ports';
 import { StandbyError } from '../../../failover/errors';
-import { connected, type ServerTarget } from '../../postgres/connection';
-import { until } from '../../patience';
+import type { ServerTarget } from '../../postgres/connection';
 
 /** A server that a restore made and that is still there. */
 export interface Remains {
@@ -39,14 +38,6 @@ export const targetOf = (server: ThrowAwayServer, database: string): ServerTarge
   ...{ host: server.host, port: server.port, user: server.user, password: server.password, database },
   ...(server.plain ? { plain: true } : {}),
 });
-
-/** Names and firewalls take their time: returns when the server answers. @throws StandbyError DatabaseUnreachable */
-export const answering = (target: ServerTarget, { signal }: Call): Promise<unknown> =>
-  until(
-    { signal, everyMs: 500, limitMs: 120_000 },
-    () => connected(target, signal, (client) => client.query('SELECT 1')),
-    () => new StandbyError('DatabaseUnreachable', `server ${target.host} gives no answer`, { retryable: true }),
-  );
 
 /** @returns the server; its password is read from it, and seen in no text that is made of it. */
 export function hiding(
