@@ -47,6 +47,9 @@ interface Begun {
   readonly seen: Observation;
 }
 
+const observe = (ports: Ports, lost: AbortSignal, { signal }: RunOptions): Promise<Observation> =>
+  ports.observer.observe(signal ? AbortSignal.any([lost, signal]) : lost);
+
 async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOptions): Promise<Begun> {
   const newest = await ports.journal.read();
   const ended = newest.length > 0 ? lastRun(newest, plan) : 0;
@@ -59,7 +62,7 @@ async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOp
   if (now > plan.expiresAt) throw stale(`expired at ${new Date(plan.expiresAt).toISOString()}`);
   const { seen: earlier } = options;
   const recent = earlier && now - earlier.at <= momentMs && earlier.at > ended ? earlier : undefined;
-  const look = () => ports.observer.observe(options.signal ? AbortSignal.any([lost, options.signal]) : lost);
+  const look = () => observe(ports, lost, options);
   let seen = recent ?? (await look());
   // One look can miss what is there.
   if (fingerprint(seen) !== plan.fingerprint && hasUnknown(seen)) seen = await look();
@@ -95,7 +98,7 @@ async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOpt
       `run ${plan.id} ${outcome ? 'was taken back' : 'is being taken back'}: ${outcome ? 'plan again' : 'finish that with standby abort'}`,
     );
   }
-  const seen = await ports.observer.observe(options.signal ? AbortSignal.any([lost, options.signal]) : lost);
+  const seen = await observe(ports, lost, options);
   checkSuperseded(session.state.plan, seen);
   await session.record({
     type: 'resume',
