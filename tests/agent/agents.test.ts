@@ -109,12 +109,11 @@ describe('the agents of two sites', function () {
     await world.order({ do: 'write', epochs: { prod: 1, intg: 2 } });
     await writes('intg', Date.now());
     // The other one of its agents learns of it at its next look.
-    await until(
-      'INTG’s agents hold it',
-      async () => ((await agent('intg')).epoch === 2 ? true : undefined),
-      patienceMs,
-    );
-    expect(await agent('intg')).to.include({ epoch: 2, state: 'holding' });
+    const holds = async () => {
+      const { epoch, state } = await agent('intg');
+      return epoch === 2 && state === 'holding' ? true : undefined;
+    };
+    await until('INTG’s agents hold it', holds, patienceMs);
     expect(await replicas('prod')).to.equal(0);
     expect(overlap()).to.equal(undefined);
   });
