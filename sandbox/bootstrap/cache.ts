@@ -45,11 +45,15 @@ export async function cached(name: string, digest: string, make: (folder: string
   return { folder, made: true };
 }
 
-/** Has `link` lead to `target`, in one move: whoever looks sees the old one or the new one. */
+/**
+ * Has `link` lead to `target`, in one move: whoever looks sees the old one or the new one. What is in the cache is named from
+ * there: worlds share it by paths that are gone when they are.
+ */
 export function place(target: string, link: string): void {
   const next = `${link}.next`;
   fs.mkdirSync(path.dirname(link), { recursive: true });
   fs.rmSync(next, { force: true });
-  fs.symlinkSync(target, next);
+  const shared = target.startsWith(folders.cache + path.sep);
+  fs.symlinkSync(shared ? path.relative(path.dirname(link), target) : target, next);
   fs.renameSync(next, link);
 }

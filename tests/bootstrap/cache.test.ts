@@ -50,6 +50,20 @@ describe('what the bootstrap makes', function () {
     const { code } = await script(make(one, `${write('half')} throw new Error('no');`), env).end;
     expect([code, cacheOf(env.STANDBY_HOME)]).to.deep.equal([1, []]);
   });
+
+  it('is found by name also when the world is gone that made it in a cache which others share', async () => {
+    const [ours, theirs] = [folder(), folder()];
+    fs.mkdirSync(path.join(ours, 'cache'));
+    fs.symlinkSync(path.join(ours, 'cache'), path.join(theirs, 'cache'));
+    const placing = `
+      const { cached, place } = require('./sandbox/bootstrap/cache');
+      const { folders } = require('./sandbox/world');
+      cached('thing', '${one}', async (folder) => require('node:fs').writeFileSync(folder + '/content', 'whole'))
+        .then(({ folder }) => place(folder + '/content', folders.bin + '/thing'));`;
+    expect((await script(placing, { STANDBY_HOME: theirs }).end).code).to.equal(0);
+    fs.rmSync(theirs, { recursive: true });
+    expect(fs.readFileSync(path.join(ours, 'cache', 'bin', 'thing'), 'utf8')).to.equal('whole');
+  });
 });
 
 describe('the lock of the bootstrap', function () {
