@@ -16,17 +16,17 @@ let shared: ChaosWorld | undefined;
 /** STANDBY_CHAOS_HOME: a folder that is kept at the end, and what was built there is not built again. */
 async function worldWith(base: Base, number: number): Promise<ChaosWorld> {
   const world = (shared ??= new ChaosWorld(number, process.env['STANDBY_CHAOS_HOME']));
-  if (!world.hasKept('plain')) {
-    await world.up();
+  if (world.hasKept(base)) {
+    await world.rewind(base);
+    return world;
+  }
+  if (base === 'replica' && world.hasKept('plain')) await world.rewind('plain');
+  else {
+    await world.startAnew();
     await world.build();
-    await world.sandbox('keep', 'plain');
   }
-  if (!world.hasKept(base)) {
-    await world.rewind('plain');
-    await makeReplica(world);
-    await world.sandbox('keep', base);
-  }
-  await world.rewind(base);
+  if (base === 'replica') await makeReplica(world);
+  await world.sandbox('keep', base);
   return world;
 }
 

@@ -88,7 +88,9 @@ export class ChaosWorld {
     return stdout;
   }
 
-  async up(): Promise<void> {
+  /** An empty world, in place of what there is. */
+  async startAnew(): Promise<void> {
+    await this.sandbox('down');
     await this.sandbox('up');
     await this.readEnvironment();
   }
