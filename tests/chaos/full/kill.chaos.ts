@@ -67,7 +67,7 @@ const comparable = ({ servers, ...rest }: EndState) => ({
 for (const course of courses) {
   describe(`kill -9 in ${course.what}`, function () {
     this.timeout('60m');
-    const number = 228;
+    const number = 243;
     const seconds = new Map<StepId, number>();
     let undisturbed: EndState;
     let scenario: Scenario | undefined;

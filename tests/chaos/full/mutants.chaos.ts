@@ -13,7 +13,7 @@ describe('without fences', function () {
 
   for (const base of ['replica', 'plain'] as const) {
     it(`an isolated PROD writes on while INTG takes over (${base})`, async () => {
-      scenario = await Scenario.begin(base, 228);
+      scenario = await Scenario.begin(base, 243);
       scenario.expectMove();
       const { program } = await mutate(scenario.world);
       scenario.world.modules.silence.setSilence('prod', 'isolated');

@@ -35,7 +35,7 @@ describe('partitions', function () {
   afterEach(() => scenario?.end());
   after(leaveWorld);
 
-  const begin = async (base: 'plain' | 'replica' = 'replica') => (scenario = await Scenario.begin(base, 228));
+  const begin = async (base: 'plain' | 'replica' = 'replica') => (scenario = await Scenario.begin(base, 243));
   const writesOn = (one: Scenario) => {
     const since = Date.now();
     return until('writes that go on', () => one.wrote('prod', 1, since), 30_000);

@@ -20,7 +20,7 @@ describe('people', function () {
   after(leaveWorld);
 
   const begin = async (base: 'plain' | 'replica' = 'replica') => {
-    scenario = await Scenario.begin(base, 228);
+    scenario = await Scenario.begin(base, 243);
     scenario.expectMove();
     return scenario;
   };

@@ -33,7 +33,7 @@ describe('vendors in trouble', function () {
   for (const [service, match] of requests) {
     for (const [what, fault] of Object.entries(faults)) {
       it(`${service} ${what} (${match}): the switchover gets there`, async () => {
-        scenario = await Scenario.begin('replica', 228);
+        scenario = await Scenario.begin('replica', 243);
         scenario.expectMove();
         scenario.world.modules.rules.order(service, { id: `${match} ${what}`, match, ...fault });
         const { code, stderr } = await scenario.insist(['switchover', '--from', 'prod', '--to', 'intg'], {}, 3);
