@@ -38,11 +38,10 @@ export interface Toolchain {
 }
 
 const file = path.join(folders.cache, 'toolchain.json');
-/** Stands for the cache's folder on disk: each of the worlds that share it has a path of its own to it. */
-const cache = '${cache}';
 
 export function writeToolchain(toolchain: Toolchain): void {
-  const text = JSON.stringify(toolchain, undefined, 2).replaceAll(folders.cache, cache);
+  // Worlds that share the cache have paths of their own to it, which are gone when they are.
+  const text = JSON.stringify(toolchain, undefined, 2).replaceAll(folders.cache, fs.realpathSync(folders.cache));
   fs.writeFileSync(`${file}.next`, `${text}\n`);
   fs.renameSync(`${file}.next`, file);
 }
@@ -50,7 +49,7 @@ export function writeToolchain(toolchain: Toolchain): void {
 /** @throws SandboxError when the bootstrap has not run yet. */
 export function readToolchain(): Toolchain {
   try {
-    return JSON.parse(fs.readFileSync(file, 'utf8').replaceAll(cache, folders.cache)) as Toolchain;
+    return JSON.parse(fs.readFileSync(file, 'utf8')) as Toolchain;
   } catch (cause) {
     throw new SandboxError('NotBootstrapped', `${file} can't be read; run "npx standby sandbox up" first`, { cause });
   }
