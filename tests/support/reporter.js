@@ -6,7 +6,15 @@
 const fs = require('node:fs');
 const { reporters } = require('mocha');
 
+const message = (cause) => `${cause?.message ?? cause}`;
+
 module.exports = class ClosingLine extends reporters.Spec {
+  constructor(runner, options) {
+    super(runner, options);
+    // A long suite should not keep its reasons to the end.
+    runner.on('fail', (_, cause) => console.log(`       ${message(cause).split('\n')[0]}`));
+  }
+
   epilogue() {
     super.epilogue();
     const { passes, failures } = this.stats;
@@ -15,7 +23,7 @@ module.exports = class ClosingLine extends reporters.Spec {
     const failed = this.failures.map((test) => ({
       title: test.fullTitle(),
       file: test.file,
-      why: `${test.err?.message ?? test.err}`,
+      why: message(test.err),
     }));
     if (common) fs.appendFileSync(common, JSON.stringify({ passes, failures, failed }) + '\n');
   }
