@@ -13,8 +13,9 @@ const headStartMs = 500;
 /** Where the applications work is looked up this often at most, and kept for when nobody can be asked. */
 const placeMs = 10_000;
 
-const isSilent = (cause: unknown): cause is StandbyError =>
-  cause instanceof StandbyError && cause.code === 'DatabaseUnreachable';
+/** It says nothing, or does not let this site in: what it would say of the epoch is not known. */
+const isClosedToUs = (cause: unknown): cause is StandbyError =>
+  cause instanceof StandbyError && ['DatabaseUnreachable', 'DatabaseRefused'].includes(cause.code);
 
 export class SiteControl {
   private hosts: readonly string[];
@@ -56,18 +57,18 @@ export class SiteControl {
   async open(epoch: number, first: boolean, confirm: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
     await this.place();
     let opened = false;
-    let silence: StandbyError | undefined;
+    let unknown: StandbyError | undefined;
     for (const host of this.hosts) {
       const again = !first || host !== this.server.host;
       try {
         if (await this.openServer({ ...this.server, host }, epoch, again, confirm, signal)) opened = true;
       } catch (cause) {
-        // The applications may still be told of a server that died with its site: it holds up nothing.
-        if (!again || !isSilent(cause)) throw cause;
-        silence ??= cause;
+        // The applications may still be told of a server of the site that was left: it holds up nothing.
+        if (!again || !isClosedToUs(cause)) throw cause;
+        unknown ??= cause;
       }
     }
-    if (!opened && silence !== undefined) throw silence;
+    if (!opened && unknown !== undefined) throw unknown;
     const started = await this.workloads.start(epoch);
     if (started > 0) this.log('applications start again', { epoch, started });
   }

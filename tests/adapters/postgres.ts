@@ -31,13 +31,16 @@ export class TestServer {
     };
   }
 
-  /** An empty server with the databases of the applications and of the identity provider. */
-  async create(): Promise<void> {
+  /**
+   * An empty server with the databases of the applications and of the identity provider.
+   * @param admitted - whom its firewall lets in, CIDR.
+   */
+  async create(admitted = '127.0.0.0/8'): Promise<void> {
     this.makeFolder();
     this.run('initdb', ['-D', this.data, '-U', 'azuresu', '-A', 'trust', '--no-sync', '--no-instructions']);
     fs.writeFileSync(
       path.join(this.data, 'pg_hba.conf'),
-      'local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.0/8 scram-sha-256\n',
+      `local all all trust\nlocal replication all trust\nhostssl all all ${admitted} scram-sha-256\n`,
     );
     await this.start();
     const { user, password, database, identityDatabase } = this.target;

@@ -12,6 +12,7 @@ describe('the agent at its site’s servers', function () {
   this.timeout(60_000);
   const world = new TestWorld(229);
   const server = new TestServer(world, 'psql-here', 0);
+  const left = new TestServer(world, 'psql-there', 1);
   /** Nothing listens there. */
   const gone = world.plan.database(7);
   const control = (own: string, ...applications: readonly string[]) =>
@@ -32,6 +33,7 @@ describe('the agent at its site’s servers', function () {
   before(async () => {
     await world.modules.authority.createAuthority();
     await server.create();
+    await left.create(`${world.plan.database(8)}/32`);
   });
   after(() => world.remove());
 
@@ -41,18 +43,24 @@ describe('the agent at its site’s servers', function () {
     expect(await writes(2)).to.equal(true);
   });
 
+  it('opens an epoch on it though the server of the site that was left is back, and does not let this one in', async () => {
+    expect(await open(control(server.target.host, left.target.host), 3, true)).to.equal('open');
+    expect(await writes(3)).to.equal(true);
+  });
+
   it('does not take an epoch for open that is open nowhere', async () => {
-    expect(await open(control(gone), 3, true)).to.equal('DatabaseUnreachable');
-    expect(await open(control(server.target.host, gone), 3, false)).to.equal('DatabaseUnreachable');
-    expect(await writes(3)).to.equal(false);
+    expect(await open(control(gone), 4, true)).to.equal('DatabaseUnreachable');
+    expect(await open(control(server.target.host, gone), 4, false)).to.equal('DatabaseUnreachable');
+    expect(await open(control(server.target.host, left.target.host), 4, false)).to.equal('DatabaseRefused');
+    expect(await writes(4)).to.equal(false);
   });
 
   it('opens again, where it was, what it had closed for want of its lease', async () => {
     const site = control(gone, server.target.host);
-    await control(server.target.host).close(2, false, patience());
-    expect(await writes(2)).to.equal(false);
-    expect(await open(site, 2, false)).to.equal('open');
-    expect((await readServer(server.target, patience())).token).to.include({ epoch: 2, open: true });
-    expect(await writes(2)).to.equal(true);
+    await control(server.target.host).close(3, false, patience());
+    expect(await writes(3)).to.equal(false);
+    expect(await open(site, 3, false)).to.equal('open');
+    expect((await readServer(server.target, patience())).token).to.include({ epoch: 3, open: true });
+    expect(await writes(3)).to.equal(true);
   });
 });
