@@ -157,7 +157,8 @@ export class Agent {
   }
 
   private async carryOut(action: Action, again = false): Promise<void> {
-    if (!routine.has(action.do) && !again) this.parts.log(action.do, { ...action, do: undefined });
+    const said = routine.has(action.do) || again || this.failing.has(action.do);
+    if (!said) this.parts.log(action.do, { ...action, do: undefined });
     try {
       await this.act(action, again);
       if (this.failing.delete(action.do)) this.parts.log(`${action.do} works again`);

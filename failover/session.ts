@@ -21,6 +21,11 @@ const longestPauseMs = 5_000;
 /** How long an act that was cut off may take to notice: Pulumi writes down where it stands. */
 const graceMs = 12_000;
 
+/** What a step said last, over all its attempts. */
+interface Heard {
+  last?: string;
+}
+
 export class Session {
   private queue: Promise<void> = Promise.resolve();
   private folded: RunState;
@@ -100,14 +105,16 @@ export class Session {
   ): Promise<T> {
     const { clock } = this.ports;
     const end = clock.now() + step.limitSeconds * 1000;
+    const heard: Heard = {};
     for (let count = 0; ; count += 1) {
       this.mayAct();
       await begin();
       this.mayAct();
       try {
-        return await this.within(step, end - clock.now(), act);
+        return await this.within(step, end - clock.now(), act, heard);
       } catch (cause) {
         const fault = asFault(cause);
+        heard.last = fault.message;
         if (this.lost.aborted) throw fault;
         const pauseMs = this.pause(count);
         const again = fault.retryable && goOn() && clock.now() + pauseMs < end;
@@ -131,33 +138,35 @@ export class Session {
   }
 
   /** @throws StandbyError StepTimeout when the time is over, whether the act notices or not. */
-  async within<T>(step: PlannedStep, limitMs: number, act: (call: Call) => Promise<T>): Promise<T> {
+  async within<T>(
+    step: PlannedStep,
+    limitMs: number,
+    act: (call: Call) => Promise<T>,
+    heard: Heard = {},
+  ): Promise<T> {
     const { clock } = this.ports;
     const over = new AbortController();
     const settled = new AbortController();
     const signal = AbortSignal.any([over.signal, this.stopping()]);
-    const timeout = new StandbyError(
-      'StepTimeout',
-      `${step.id} took longer than its ${step.limitSeconds} s and was cut off: see what it waits for, then standby resume`,
-      { exit: 'resumable' },
-    );
     const wait = async (ms: number) => {
       await clock.sleep(ms, settled.signal).catch(() => undefined);
       return !settled.signal.aborted;
     };
     const limit = (async () => {
       if (!(await wait(limitMs))) return;
-      over.abort(timeout);
-      if (await wait(graceMs)) throw timeout;
+      over.abort(stepTimeout(step, heard));
+      if (await wait(graceMs)) throw over.signal.reason;
     })();
     const forever = new Promise<never>(() => undefined);
     const progress = (message: string) => {
-      if (!settled.signal.aborted) this.emit({ code: 'StepProgress', step: step.id, message });
+      if (settled.signal.aborted) return;
+      heard.last = message;
+      this.emit({ code: 'StepProgress', step: step.id, message });
     };
     try {
       return await Promise.race([act({ signal, progress }), limit.then(() => forever)]);
     } catch (cause) {
-      if (over.signal.aborted) throw timeout;
+      if (over.signal.aborted) throw over.signal.reason;
       if (signal.aborted) this.mayAct();
       throw cause;
     } finally {
@@ -165,6 +174,15 @@ export class Session {
     }
   }
 }
+
+const stepTimeout = ({ id, limitSeconds }: PlannedStep, { last }: Heard): StandbyError =>
+  new StandbyError(
+    'StepTimeout',
+    last === undefined
+      ? `${id} took longer than its ${limitSeconds} s and was cut off: see what it waits for, then standby resume`
+      : `${id} took longer than its ${limitSeconds} s and was cut off: put right what it said last, then standby resume; it was: ${last}`,
+    { exit: 'resumable' },
+  );
 
 const lockLost = (): StandbyError =>
   new StandbyError(

@@ -85,13 +85,13 @@ describe('a run that is interrupted', function () {
       }
     });
 
-    it(`cuts off what takes too long, and goes on, ${scenario.name}`, async () => {
+    it(`cuts off what takes too long, says what it waited for, and goes on, ${scenario.name}`, async () => {
       const { calls, end } = await uninterrupted(scenario);
       for (const { index, name } of calls.filter((call) => !/^(journal|lock|observer)/.test(call.name))) {
         const world = scenario.world();
         const plan = planFor(scenario, world);
         const first = await run(world, plan, { mishapAt: { index, mishap: { kind: 'hang' } } });
-        expect(outcome(first), `${index} ${name}`).to.match(/done|StepTimeout/);
+        expect(outcome(first), `${index} ${name}`).to.match(/^done|StepTimeout .* it was: .* waits for somebody$/);
         await sameEnd(world, plan, end, `${index} ${name}`);
       }
     });

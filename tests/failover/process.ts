@@ -13,7 +13,7 @@ export class Crash extends Error {}
 export type Mishap =
   | { readonly kind: 'crash'; readonly when: 'before' | 'during' | 'after' }
   | { readonly kind: 'fault'; readonly retryable: boolean; readonly when: 'before' | 'after' }
-  /** It never answers, until it is cut off. */
+  /** It says that it waits, and never answers until it is cut off. */
   | { readonly kind: 'hang' };
 
 export interface Calling {
@@ -57,6 +57,7 @@ export class Process {
     if (this.dead) throw new Crash('the process is dead');
     call?.signal.throwIfAborted();
     if (mishap?.kind === 'hang' && call) {
+      call.progress(`${name} waits for somebody`);
       await new Promise((_resolve, reject) => {
         call.signal.addEventListener('abort', () => reject(call.signal.reason as Error), { once: true });
       });
