@@ -65,7 +65,7 @@ export class Scenario {
     const scenario = new Scenario(world);
     await scenario.writers.start();
     await until('the first accepted write of PROD', () => scenario.wrote('prod', 1), 180_000);
-    await until('every instance is ready', () => world.ready(), 180_000);
+    await until('every instance is ready', () => world.ready(), 180_000, 500);
     return scenario;
   }
 
@@ -140,10 +140,16 @@ export class Scenario {
 export { exitCodes as exits } from '../../../failover/errors';
 import { exitCodes as exits } from '../../../failover/errors';
 
-export async function until(what: string, ask: () => boolean | Promise<boolean>, ms: number): Promise<void> {
+/** @param everyMs - between two questions: a question that starts processes should not slow down what it waits for. */
+export async function until(
+  what: string,
+  ask: () => boolean | Promise<boolean>,
+  ms: number,
+  everyMs = 50,
+): Promise<void> {
   const end = Date.now() + ms;
   while (!(await ask())) {
     if (Date.now() > end) throw new Error(`${what}: not within ${ms / 1000} s`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
