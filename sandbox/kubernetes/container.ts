@@ -66,6 +66,7 @@ export class Container {
   private attempt = -1;
   private restarts = 0;
   private process: ContainerProcess | undefined;
+  private launching: Promise<boolean> = Promise.resolve(true);
 
   constructor(
     readonly spec: V1Container,
@@ -124,7 +125,8 @@ export class Container {
     let backoffMs = 0;
     if (adopted) this.adopt(adopted);
     while (!this.around.stopping.aborted) {
-      if (!this.process && !(await this.launch())) {
+      if (!this.process) this.launching = this.launch();
+      if (!(await this.launching)) {
         backoffMs = nextBackoff(backoffMs);
         await this.pause(backoffMs);
         continue;
@@ -141,6 +143,8 @@ export class Container {
 
   /** Ends the process: what its author wants done before, SIGTERM, SIGKILL after the grace. */
   async stop(graceSeconds: number): Promise<void> {
+    // What is being started at this moment would else be there for good.
+    await this.launching;
     const process = this.process;
     if (!process) return;
     const end = Date.now() + graceSeconds * 1000;
