@@ -142,16 +142,32 @@ describe('partitions', function () {
     });
   }
 
-  it('agents of PROD that stand still are overtaken, and wake up fenced', async () => {
+  it('agents of PROD that stand still: no switchover begins on what they can’t say, one that has begun overtakes them', async () => {
     const one = await begin();
     const { frozen } = one.world.modules;
-    frozen.setFrozen('pod/prod/moodtalk/standby-agent', true);
+    const freeze = (whether: boolean) => frozen.setFrozen('pod/prod/moodtalk/standby-agent', whether);
+    freeze(true);
+    const refused = await one.standby(switchover);
+    expect(refused.code, refused.stderr).to.equal(exits.refused);
+    expect(refused.stderr).to.match(/agent of prod is unknown/);
+    freeze(false);
+    await writesOn(one);
+    await until('every instance is ready', () => one.world.ready(), 60_000, 500);
     one.expectMove();
-    const { code, stderr } = await one.insist(switchover, {}, 5);
+    const { code, stderr } = await one.insist(
+      switchover,
+      {
+        killAt: (entry) => {
+          if (at('intent', 'take-lease')(entry)) freeze(true);
+          return false;
+        },
+      },
+      5,
+    );
     expect(code, stderr).to.equal(exits.done);
-    frozen.setFrozen('pod/prod/moodtalk/standby-agent', false);
+    freeze(false);
     one.moved();
-    await delay(5_000);
+    await delay(5_000); // whatever they would do now that they are awake
     await one.expectEnd();
   });
 
