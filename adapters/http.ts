@@ -39,7 +39,7 @@ export async function exchange(url: string | URL, question: Question): Promise<A
     return { ...answer, ms: performance.now() - began };
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
-    if (limit.aborted) throw new Error(`no answer within ${withinMs / 1000} s`, { cause });
+    if (limit.aborted) throw new Error(`no answer within ${Math.ceil(withinMs) / 1000} s`, { cause });
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new Error(code ?? message, { cause });
   }

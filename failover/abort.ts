@@ -91,6 +91,8 @@ async function undoStep(
         const retry = pauseMs === undefined ? {} : { retryInSeconds: pauseMs / 1000 };
         session.emit({ code: 'StepFailed', step: id, error: code, message, ...retry });
       },
+      // What is lost does not come back because it is asked again, and whoever waits for this has a failover to begin.
+      goOn: () => lost === undefined,
     });
     await session.record({ type: 'undone', step: id });
   } catch (cause) {

@@ -73,8 +73,21 @@ export async function become({ ports, call, again }: Pick<StepContext, 'ports' |
 }
 
 const up = (context: StepContext): Promise<Facts> => become(context, valuesOf(context));
+/**
+ * Gives the stacks the switch that they had. While a site is lost nobody could update what is there, and an update would wait for it:
+ * then only the configuration goes back, and the failover that follows brings the stacks along.
+ */
+async function goBack(context: StepContext, values: Switch): Promise<void> {
+  if (context.lost === undefined) return void (await become(context, values));
+  const { ports, call, again } = context;
+  if (again) await ports.stacks.unlock(call);
+  await ports.stacks.configure(values, call);
+}
 const down = async (context: StepContext): Promise<void> => {
-  await become(context, undoValues(context.plan, await returnEpoch(context)));
+  const { lost, plan } = context;
+  // A site that is lost gets nothing back.
+  const epoch = lost === undefined ? await returnEpoch(context) : plan.before.epoch;
+  await goBack(context, undoValues(plan, epoch));
 };
 
 /** Applications of the site that takes over run already, with what they will work on. */
@@ -198,7 +211,7 @@ export const steps: StepTable = {
     },
     // A server that was made is not removed: it follows, and nobody works on it. What was half made is finished.
     undo: async (context) => {
-      if (context.stateOf('reprotect').facts === undefined) await up(context);
+      if (context.stateOf('reprotect').facts === undefined && context.lost === undefined) await up(context);
     },
   },
   'export-diverged': {
@@ -239,7 +252,7 @@ export const steps: StepTable = {
     },
     undo: async (context) => {
       const epoch = await returnLease(context);
-      if (epoch !== context.plan.before.epoch) await become(context, undoValues(context.plan, epoch));
+      if (epoch !== context.plan.before.epoch) await goBack(context, undoValues(context.plan, epoch));
     },
   },
   'record-recovery-point': { run: recordRecoveryPoint },

@@ -133,7 +133,12 @@ describe('a run that is taken back', function () {
     expect(committed(world, plan)).to.equal(false);
     const failed = await takeBack(world, plan);
     expect((failed.ended as RunResult).outcome).to.equal('failed');
-    expect(outcome(await takeBack(world, plan, { lost: 'PROD burns' }))).to.equal('aborted');
+    const back = await takeBack(world, plan, { lost: 'PROD burns' });
+    expect(outcome(back)).to.equal('aborted');
+    // An update would wait for what is lost, and so would whoever has a failover to begin.
+    expect(back.calls.map(({ name }) => name))
+      .to.include('stacks.configure')
+      .and.not.include('stacks.update');
     expect(world.violations).to.deep.equal([]);
     const wish = { kind: 'failover', to: 'intg', lost: 'PROD burns', acceptLoss: true } as const;
     const next = planFor({ wish }, world);
