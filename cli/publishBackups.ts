@@ -120,7 +120,9 @@ function started({ schedule: when, vaults: where }: Shown): string {
 
 /** What is promised above and not kept. */
 function unkept(config: Shown, known: Readonly<Record<Site, EnvironmentConfig>>): string {
-  const why = brokenPromise(config, known[config.vaults.site].backup.retentionDays);
+  const { site, offsite } = config.vaults;
+  const days = known[site].backup.retentionDays;
+  const why = brokenPromise(config, { site, days, elsewhere: offsite !== undefined });
   return why === undefined ? '' : `\n\n**Not kept as long as above:** ${why}.`;
 }
 

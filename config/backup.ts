@@ -193,7 +193,6 @@ export const backupSchema = z.strictObject({
 
 export type BackupConfig = z.infer<typeof backupSchema>;
 export type Retention = BackupConfig['retention'];
-export type JobsConfig = NonNullable<BackupConfig['schedule']['jobs']>;
 
 /** What runs by itself: a CronJob each. */
 export const backupJobs = ['run', 'estate', 'verify'] as const;
@@ -309,23 +308,31 @@ const daysOf = { week: 7, month: 366 / 12 } as const;
 export const longestDays = ({ daily, weekly, monthly }: Retention): number =>
   Math.max(daily, weekly * daysOf.week, Math.ceil(monthly * daysOf.month));
 
+/** Where backups are kept. */
+export interface Keeper {
+  readonly site: f.Site;
+  /** For which the site's storage keeps everything; undefined where its stack has not told. */
+  readonly days: number | undefined;
+  /** Another provider keeps each for its time. */
+  readonly elsewhere: boolean;
+}
+
 /**
  * The site's storage keeps everything for one number of days, and then removes it: what is wanted longer is kept elsewhere, or not.
- * @param siteDays - of the storage of `vaults.site`; undefined where its stack has not told.
  * @returns why what is promised is not kept; undefined when it is.
  */
 export function brokenPromise(
-  { retention, estate, vaults }: Pick<BackupConfig, 'retention' | 'estate' | 'vaults'>,
-  siteDays: number | undefined,
+  { retention, estate }: Pick<BackupConfig, 'retention' | 'estate'>,
+  { site, days, elsewhere }: Keeper,
 ): string | undefined {
-  const days = Math.max(longestDays(retention), estate.logsDays);
-  if (vaults.offsite || (siteDays !== undefined && siteDays >= days)) return undefined;
+  const wanted = Math.max(longestDays(retention), estate.logsDays);
+  if (elsewhere || (days !== undefined && days >= wanted)) return undefined;
   const held =
-    siteDays === undefined
-      ? `for how long the storage of ${vaults.site} keeps them is unknown`
-      : `the storage of ${vaults.site} removes them after ${siteDays}`;
+    days === undefined
+      ? `for how long the storage of ${site} keeps them is unknown`
+      : `the storage of ${site} removes them after ${days}`;
   return (
-    `backups are wanted for ${days} days, and ${held}: set standby:backup.retentionDays of ${vaults.site} to ${days}, ` +
+    `backups are wanted for ${wanted} days, and ${held}: set standby:backup.retentionDays of ${site} to ${wanted}, ` +
     'add standby:backup.vaults.offsite, or want less (standby:backup.retention, standby:backup.estate.logsDays)'
   );
 }

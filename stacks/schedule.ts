@@ -60,6 +60,9 @@ function projectFiles({
 
 /** @returns why backups are not kept as long as they are wanted, in a line; none when they are. */
 export function retentionCautions({ backup }: FailoverConfig, known: KnownSites): string[] {
-  const why = backup && brokenPromise(backup, known[backup.vaults.site].outputs.backup.retentionDays);
+  if (!backup) return [];
+  const { site, offsite } = backup.vaults;
+  const days = known[site].outputs.backup.retentionDays;
+  const why = brokenPromise(backup, { site, days, elsewhere: offsite !== undefined });
   return why === undefined ? [] : [why];
 }

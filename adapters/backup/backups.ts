@@ -286,8 +286,9 @@ export class Backups {
   /** 3-2-1-1-0 of every data set that is wanted or was ever taken. */
   async status(call: Call): Promise<DataSetStatus[]> {
     const { databases, vaults } = this.configuration;
-    const { landscape } = this.context;
-    const promise = brokenPromise(this.configuration, landscape.sites[vaults.site].backup.retentionDays);
+    const { keepsDays } = this.vaults.site.traits;
+    const keeper = { site: vaults.site, days: keepsDays, elsewhere: this.vaults.offsite !== undefined };
+    const promise = brokenPromise(this.configuration, keeper);
     const found = await survey(this.vaults, this.company, call);
     const sets = new Set<DataSet>([
       ...databases.map(({ name }): DataSet => `database/${name}`),

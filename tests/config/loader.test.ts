@@ -91,15 +91,14 @@ describe('configuration', () => {
     expect([longestDays(retention), longestDays({ ...retention, weekly: 60 })]).to.deep.equal([366, 420]);
     expect(longestDays({ daily: 1, weekly: 1, monthly: 1 })).to.equal(31);
     const config = loadFailover(raw({ ...planOf('failover'), backup })).backup!;
-    expect(brokenPromise(config, 366)).to.equal(undefined);
-    expect(brokenPromise(config, 35)).to.match(
-      /wanted for 366 days, and the storage of intg removes them after 35: set/,
-    );
-    expect(brokenPromise(config, undefined)).to.match(/is unknown/);
-    const offsite = { endpoint: 'https://s3.example', region: 'auto', bucket: 'abc', lock: 'object' as const };
-    expect(brokenPromise({ ...config, vaults: { ...config.vaults, offsite } }, 35)).to.equal(undefined);
+    const kept = (days?: number, more: Partial<typeof config> = {}, elsewhere = false) =>
+      brokenPromise({ ...config, ...more }, { site: 'intg', days, elsewhere });
+    expect(kept(366)).to.equal(undefined);
+    expect(kept(35)).to.match(/wanted for 366 days, and the storage of intg removes them after 35: set/);
+    expect(kept()).to.match(/is unknown/);
+    expect(kept(35, {}, true)).to.equal(undefined);
     const short = { daily: 35, weekly: 1, monthly: 1 };
-    expect(brokenPromise({ ...config, retention: short }, 35), 'the logs').to.match(/wanted for 92 days/);
+    expect(kept(35, { retention: short }), 'the logs').to.match(/wanted for 92 days/);
   });
 
   const refused: readonly [what: string, issues: () => readonly Issue[], key: string, got: unknown][] = [
