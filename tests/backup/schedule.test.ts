@@ -42,11 +42,11 @@ describe('what takes backups by itself', () => {
 
   it('is said to be none where none is configured, and is never green then', () => {
     const painted = (color: string, text: string) => `<${color}>${text}`;
-    const [line] = scheduleLines(undefined, painted as never);
+    const [line] = scheduleLines(undefined, painted);
     expect(line)
       .to.match(/nothing takes backups by itself/)
       .and.not.match(/<green>/);
-    expect(scheduleLines([judged(seen([]))], plain as never)[0]).to.equal('schedule: not kept');
-    expect(scheduleLines([judged(seen([ended(1)]))], plain as never)[0]).to.equal('schedule: kept');
+    expect(scheduleLines([judged(seen([]))], plain)[0]).to.equal('schedule: not kept');
+    expect(scheduleLines([judged(seen([ended(1)]))], plain)[0]).to.equal('schedule: kept');
   });
 });

@@ -128,7 +128,7 @@ describe('backups that nobody calls, on the embedded sandbox', function () {
     return said.map(events);
   }
   const kept = async () =>
-    events((await operator('backup', 'list')).output).map((event) => event as unknown as Kept & Event);
+    events(await must(operator('backup', 'list'))).map((event) => event as unknown as Kept & Event);
   const schedule = async () => {
     const { code, output } = await operator('backup', 'status');
     const found = events(output).find((event) => event.code === 'BackupSchedule') as unknown as { checks: Check[] };
@@ -233,7 +233,7 @@ describe('backups that nobody calls, on the embedded sandbox', function () {
       ...['secrets', 'state', 'images', 'names', 'identity', 'monitoring', 'logs'],
     ]);
     expect(taken.flatMap(({ skipped }) => skipped ?? [])).to.have.length(2);
-    const listed = events((await operator('estate', 'list')).output) as unknown as Kept[];
+    const listed = events(await must(operator('estate', 'list'))) as unknown as Kept[];
     expect(listed.map(({ manifest }) => manifest.dataSet)).to.include.members(sound.map(({ dataSet }) => dataSet));
   });
 
