@@ -16,6 +16,8 @@ export interface VaultTraits {
   readonly offsite: boolean;
   /** Cut off from compute: an export that is not mounted any more. */
   readonly offline: boolean;
+  /** Days for which the storage keeps everything, whatever is asked of it. @default - as long as it is asked to, or unknown */
+  readonly keepsDays?: number;
 }
 
 /** A place that keeps backups and lets nobody change or delete them before their time: the storage refuses, not this code. */

@@ -34,6 +34,8 @@ export interface Survey {
   readonly verdicts: readonly Verdict[];
   /** Why verdicts and receipts could not be read. */
   readonly unknown?: string;
+  /** Why backups are not kept as long as they are wanted. */
+  readonly promise?: string;
 }
 
 export interface Wanted {
@@ -91,6 +93,7 @@ export function statusOf(wanted: Wanted, survey: Survey, offlineDays: number, no
       passed: newest <= minutes,
       detail: newest === Infinity ? 'no whole backup was found' : `${Math.floor(newest)} of ${minutes} minutes`,
     },
+    ...(survey.promise === undefined ? [] : [{ name: 'retention', passed: false, detail: survey.promise }]),
   ];
   return {
     ...{ dataSet, checks, passed: checks.every(({ passed }) => passed) },

@@ -9,7 +9,7 @@ import { interruptible } from './interrupt';
 import { withJson } from './options';
 import { paintFor, print, printJson } from './output';
 import { confirmByName } from './prompt';
-import { listLines, prunedLines, statusLines, takenLine, verdictLines } from './render/backup';
+import { listLines, prunedLines, scheduleLines, statusLines, takenLine, verdictLines } from './render/backup';
 
 const examples = `
 Examples:
@@ -156,10 +156,15 @@ async function prune(backups: Backups, options: PruneOptions, call: Call): Promi
 }
 
 async function status(backups: Backups, { json }: Json, call: Call): Promise<void> {
-  const all = await backups.status(call);
-  if (json) all.forEach((one) => printJson({ code: 'BackupStatus', ...one }));
-  else statusLines(all, paintFor(process.stdout)).forEach(print);
-  if (!all.every(({ passed }) => passed)) process.exitCode = exitCodes.safe;
+  const [all, schedule] = await Promise.all([backups.status(call), backups.schedule(call)]);
+  if (json) {
+    all.forEach((one) => printJson({ code: 'BackupStatus', ...one }));
+    printJson({ code: 'BackupSchedule', configured: schedule !== undefined, checks: schedule ?? [] });
+  } else {
+    const paint = paintFor(process.stdout);
+    [...statusLines(all, paint), ...scheduleLines(schedule, paint)].forEach(print);
+  }
+  if (![...all, ...(schedule ?? [])].every(({ passed }) => passed)) process.exitCode = exitCodes.safe;
 }
 
 async function offline(backups: Backups, folder: string, { json }: Json, call: Call): Promise<void> {

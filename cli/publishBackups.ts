@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { parse } from 'yaml';
-import { backupSchema, type BackupConfig } from '../config/backup';
+import { backupSchema, brokenPromise, type BackupConfig } from '../config/backup';
 import { dataSetNotes, type DataSetNote } from '../config/dataSets';
 import type { EnvironmentConfig } from '../config/environment';
 import { sites, type Site } from '../config/fields';
@@ -103,6 +103,29 @@ function places({ vaults: where, recipients }: Shown, known: Readonly<Record<Sit
   ).concat(`\n\nEvery copy is sealed in age's format before it leaves the machine; ${opened}.`);
 }
 
+function started({ schedule: when, vaults: where }: Shown): string {
+  const { jobs } = when;
+  if (!jobs) {
+    return (
+      '**Nothing takes backups by itself:** `standby:backup.schedule.jobs` is not set, so whoever calls `standby backup run`, ' +
+      '`standby backup verify` and `standby estate run` keeps these times.'
+    );
+  }
+  const side = jobs.verifiers > 1 ? `, by ${jobs.verifiers} pods side by side` : '';
+  return (
+    `CronJobs in the namespace \`${jobs.namespace}\` on the cluster of \`${where.site}\` take them, and restore them half an hour later${side}` +
+    `${jobs.suspended ? '; **they are suspended**' : ''}. \`standby backup status\` says whether the last of each did.`
+  );
+}
+
+/** What is promised above and not kept. */
+function unkept(config: Shown, known: Readonly<Record<Site, EnvironmentConfig>>): string {
+  const { site, offsite } = config.vaults;
+  const days = known[site].backup.retentionDays;
+  const why = brokenPromise(config, { site, days, elsewhere: offsite !== undefined });
+  return why === undefined ? '' : `\n\n**Not kept as long as above:** ${why}.`;
+}
+
 const managed = (known: Readonly<Record<Site, EnvironmentConfig>>) =>
   table(
     ['site', 'region', "the server's own backups", 'copied to the paired region', 'logs'],
@@ -184,13 +207,15 @@ This is ${from}.
 
 ${dataSets(config)}
 
+${started(config)}
+
 A backup counts when it was restored: \`standby backup verify\` and \`standby estate run\` say so, \`standby backup status\` counts copies,
 media, offsite, offline and errors from what is there. \`standby estate restore SET\` without \`--into\` prints what is different and
 changes nothing.
 
 ## Where it is kept
 
-${places(config, known)}
+${places(config, known)}${unkept(config, known)}
 
 Beside them the managed servers keep their own:
 

@@ -44,6 +44,34 @@ const kept = z.strictObject({
   monthly: f.whole(1, 1_000, 'Months, likewise.', 12),
 });
 
+/** Name of an object of Kubernetes. */
+const kubernetesName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const objectName = (fallback: string, description: string) =>
+  f.field(z.string().regex(kubernetesName).default(fallback), {
+    description,
+    allowed: '1 to 63 lower-case letters, digits and hyphens, no hyphen first or last',
+    fix: `write a name such as ${fallback}`,
+  });
+
+const jobsSchema = z.strictObject({
+  image: f.image('Image with `standby`, Pulumi and PostgreSQL’s programs: backup/Dockerfile.'),
+  namespace: objectName('standby-backup', 'Namespace of their own, which the stack makes.'),
+  environmentSecret: objectName(
+    'standby-environment',
+    'Secret there whose keys are the variables that `standby` reads. A person makes it, so that credentials are in no state.',
+  ),
+  identitySecret: objectName(
+    'standby-identity',
+    'Secret there with secret keys of age: `identity` opens backups, `second-identity` proves that the secrets open.',
+  ),
+  verifiers: f.whole(1, 50, 'Restore checks side by side: pods, each with its share of the data sets.', 1),
+  suspended: f.field(z.boolean().default(false), {
+    description:
+      'They stay, and nothing starts them. Taken out of the configuration they would go on as they are on a cluster that keeps them.',
+    allowed: 'true, false',
+  }),
+});
+
 const scheduleSchema = z.strictObject({
   fullAt: f.field(
     z
@@ -57,6 +85,12 @@ const scheduleSchema = z.strictObject({
     },
   ),
   everyHours: f.whole(1, 24, 'Hours between two backups of the databases.', 1),
+  jobs: f.field(jobsSchema.optional(), {
+    description:
+      'What takes and restores them by itself: CronJobs on the cluster of `vaults.site`. Without it nothing does, and whoever calls ' +
+      '`standby backup run`, `backup verify` and `estate run` keeps the times.',
+    allowed: 'image, namespace, environmentSecret, identitySecret, verifiers, suspended',
+  }),
 });
 
 const offsiteSchema = z.strictObject({
@@ -133,7 +167,7 @@ const exportSchema = z.strictObject({
 });
 
 export const backupSchema = z.strictObject({
-  schedule: f.field(scheduleSchema.prefault({}), { description: 'How often.', allowed: 'fullAt, everyHours' }),
+  schedule: f.field(scheduleSchema.prefault({}), { description: 'How often.', allowed: 'fullAt, everyHours, jobs' }),
   retention: f.field(kept.prefault({}), { description: 'How long.', allowed: 'daily, weekly, monthly' }),
   recoveryPointMinutes: f.whole(5, 10_080, 'Age from which the newest backup is too old (RPO), in minutes.'),
   vaults: f.field(vaultsSchema.prefault({}), { description: 'Where.', allowed: 'site, offsite, offline' }),
@@ -159,11 +193,19 @@ export const backupSchema = z.strictObject({
 
 export type BackupConfig = z.infer<typeof backupSchema>;
 export type Retention = BackupConfig['retention'];
+
+/** What runs by itself: a CronJob each. */
+export const backupJobs = ['run', 'estate', 'verify'] as const;
+export type BackupJob = (typeof backupJobs)[number];
 export type Assertion = z.infer<typeof assertionSchema>;
 
 /** What no single value shows. */
 export const backupChecks: readonly Check<FailoverConfig>[] = [
-  { needs: ['backup'], find: ({ backup }) => (backup ? [...oneLimit(backup), ...once(backup)] : []) },
+  {
+    needs: ['backup'],
+    find: ({ backup }) => (backup ? [...oneLimit(backup), ...once(backup), ...exported(backup)] : []),
+  },
+  { needs: ['backup', 'company'], find: ({ backup, company }) => (backup ? onSchedule(backup, company) : []) },
   {
     needs: ['backup'],
     find: ({ backup }) =>
@@ -210,4 +252,87 @@ function once({ recipients, databases }: BackupConfig): Issue[] {
       databases.map(({ name }) => name),
     ),
   ];
+}
+
+const exported = ({ exports, databases }: BackupConfig): Issue[] => {
+  const names = databases.map(({ name }) => name);
+  return exports.flatMap(({ database }, index) =>
+    names.includes(database)
+      ? []
+      : [
+          {
+            key: `backup.exports[${index}].database`,
+            got: database,
+            allowed: `one of backup.databases: ${names.join(', ')}`,
+            fix: 'an export is read from a backup: name a database that is taken, or add it to backup.databases',
+          },
+        ],
+  );
+};
+
+const hoursADay = 24;
+const hoursAWeek = 7 * hoursADay;
+
+/** A schedule of cron begins anew each day, or each week: other times between two backups would not be the ones that are promised. */
+function onSchedule({ schedule, estate }: BackupConfig, company: string): Issue[] {
+  const { jobs, everyHours } = schedule;
+  if (!jobs) return [];
+  const divisors = '1, 2, 3, 4, 6, 8, 12, 24';
+  const divides = (hours: number) => hoursADay % hours === 0;
+  const uneven = (key: string, got: number, allowed: string): Issue => ({
+    ...{ key, got, allowed: `${allowed}, while backup.schedule.jobs is set` },
+    fix: 'choose hours that divide the day: the last time between two would be another one',
+  });
+  return [
+    ...(divides(everyHours) ? [] : [uneven('backup.schedule.everyHours', everyHours, divisors)]),
+    ...(divides(estate.everyHours) || estate.everyHours === hoursAWeek
+      ? []
+      : [uneven('backup.estate.everyHours', estate.everyHours, `${divisors}, ${hoursAWeek}`)]),
+    ...(jobs.namespace === company
+      ? [
+          {
+            key: 'backup.schedule.jobs.namespace',
+            got: jobs.namespace,
+            allowed: `a namespace other than ${company}, which has the applications`,
+            fix: 'leave it out: whoever may start a pod in a namespace reads its Secrets, and these open every backup',
+          },
+        ]
+      : []),
+  ];
+}
+
+/** A month as a twelfth of a leap year: no year of months is longer. */
+const daysOf = { week: 7, month: 366 / 12 } as const;
+
+/** @returns days for which a backup of a database is wanted at the longest. */
+export const longestDays = ({ daily, weekly, monthly }: Retention): number =>
+  Math.max(daily, weekly * daysOf.week, Math.ceil(monthly * daysOf.month));
+
+/** Where backups are kept. */
+export interface Keeper {
+  readonly site: f.Site;
+  /** For which the site's storage keeps everything; undefined where its stack has not told. */
+  readonly days: number | undefined;
+  /** Another provider keeps each for its time. */
+  readonly elsewhere: boolean;
+}
+
+/**
+ * The site's storage keeps everything for one number of days, and then removes it: what is wanted longer is kept elsewhere, or not.
+ * @returns why what is promised is not kept; undefined when it is.
+ */
+export function brokenPromise(
+  { retention, estate }: Pick<BackupConfig, 'retention' | 'estate'>,
+  { site, days, elsewhere }: Keeper,
+): string | undefined {
+  const wanted = Math.max(longestDays(retention), estate.logsDays);
+  if (elsewhere || (days !== undefined && days >= wanted)) return undefined;
+  const held =
+    days === undefined
+      ? `for how long the storage of ${site} keeps them is unknown`
+      : `the storage of ${site} removes them after ${days}`;
+  return (
+    `backups are wanted for ${wanted} days, and ${held}: set standby:backup.retentionDays of ${site} to ${wanted}, ` +
+    'add standby:backup.vaults.offsite, or want less (standby:backup.retention, standby:backup.estate.logsDays)'
+  );
 }

@@ -122,7 +122,8 @@ Refused in combination, with the reason:
 - going back behind a restored server whose rows no later server carries on, unless they are \`abandoned\` with a reason
 - \`stage\` other than complete in epoch 1
 - a host outside the zone
-- \`backup\` with a recipient or a database named twice, an assertion without exactly one of \`atLeast\` and \`equals\`, or
-  \`recoveryPointMinutes\` shorter than the time between two backups
+- \`backup\` with a recipient or a database named twice, an assertion without exactly one of \`atLeast\` and \`equals\`, an export
+  from a database that is not taken, or \`recoveryPointMinutes\` shorter than the time between two backups
+- \`backup.schedule.jobs\` in the namespace of the applications, or with hours between two backups that don't divide the day
 `;
 }

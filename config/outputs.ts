@@ -53,7 +53,8 @@ export const siteOutputsSchema = z.object({
     storagePercent: z.number(),
     connections: z.number(),
   }),
-  backup: z.object({ account: word, container: word }),
+  /** `retentionDays`: nobody changes or deletes a backup before, and none is left after. Stacks of an earlier version don't tell. */
+  backup: z.object({ account: word, container: word, retentionDays: z.int().exactOptional() }),
   internalZone: word,
   /** Host that the site's agents answer to, through the site's own ingress. */
   agentHost: word,

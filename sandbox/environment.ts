@@ -29,15 +29,21 @@ interface WorldEnvironment {
   readonly people: Environment;
 }
 
-/** Those of PostgreSQL's programs that speak with servers, at an operator's place. @returns their folder. */
+/**
+ * Those of PostgreSQL's programs that speak with servers, at the place of whoever starts them: a pod's, else an operator's.
+ * @returns their folder.
+ */
 function writePrograms(postgresBin: string): string {
   const folder = path.join(folders.build, 'programs');
   const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
-  const place = `NODE_OPTIONS=${quoted(`--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`)} STANDBY_NET=${quoted(JSON.stringify(outsideStandpoint))}`;
+  const net = `net=$(tr '\\0' '\\n' </proc/$PPID/environ | sed -n 's/^STANDBY_NET=//p')
+[ "$net" ] || net=${quoted(JSON.stringify(outsideStandpoint))}`;
+  const place = `NODE_OPTIONS=${quoted(`--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`)} STANDBY_NET=$net`;
   fs.mkdirSync(folder, { recursive: true });
   for (const name of ['pg_dump', 'psql']) {
     const command = [process.execPath, path.join(folders.build, 'relay.js'), path.join(postgresBin, name)].map(quoted);
-    fs.writeFileSync(path.join(folder, name), `#!/bin/sh\n${place} exec ${command.join(' ')} "$@"\n`, { mode: 0o755 });
+    const script = `#!/bin/sh\n${net}\n${place} exec ${command.join(' ')} "$@"\n`;
+    fs.writeFileSync(path.join(folder, name), script, { mode: 0o755 });
   }
   return folder;
 }

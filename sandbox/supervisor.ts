@@ -100,7 +100,7 @@ export async function down(report: Report): Promise<void> {
   const began = Date.now();
   const before = running().length;
   await stopAll();
-  fs.rmSync(folders.run, { recursive: true, force: true });
+  for (const folder of [folders.run, folders.scratch]) fs.rmSync(folder, { recursive: true, force: true });
   report(before ? `sandbox: down in ${seconds(began)}` : 'sandbox: nothing was up');
 }
 
@@ -147,7 +147,7 @@ async function checkPorts(): Promise<void> {
     if (taken) {
       throw new SandboxError(
         'PortInUse',
-        `port ${host}:${port} for "${part}" can't be bound (${taken}); it must be free; stop the program that holds it (ss -ltnp), or set STANDBY_WORLD to another number (0 to 250)`,
+        `port ${host}:${port} for "${part}" can't be bound (${taken}); it must be free; stop the program that holds it (ss -ltnp), or set STANDBY_WORLD to another number (0 to 254)`,
       );
     }
   }

@@ -2,8 +2,9 @@
  * The map of the sandbox: one machine plays the world. Every address, port and folder of it is named here and nowhere else.
  *
  * Each site has a loopback range of its own, so that a firewall rule on a source address is real and a whole site can be
- * silenced. The second octet is the world's number (`STANDBY_WORLD`, 0 to 250): worlds side by side do not meet.
+ * silenced. The second octet is the world's number (`STANDBY_WORLD`, 0 to 254): worlds side by side do not meet.
  */
+import * as os from 'node:os';
 import * as path from 'node:path';
 
 export const sites = ['prod', 'intg'] as const;
@@ -12,8 +13,8 @@ export type Site = (typeof sites)[number];
 export const regionOf: Readonly<Record<Site, string>> = { prod: 'westeurope', intg: 'northeurope' };
 
 const worldNumber = Number(process.env['STANDBY_WORLD'] ?? 0);
-if (!Number.isInteger(worldNumber) || worldNumber < 0 || worldNumber > 250) {
-  throw new Error(`STANDBY_WORLD is "${process.env['STANDBY_WORLD']}"; allowed is a whole number from 0 to 250`);
+if (!Number.isInteger(worldNumber) || worldNumber < 0 || worldNumber > 254) {
+  throw new Error(`STANDBY_WORLD is "${process.env['STANDBY_WORLD']}"; allowed is a whole number from 0 to 254`);
 }
 
 /** @returns an address of the world: `third` 10 = PROD, 20 = INTG, 30 = outside both. */
@@ -97,6 +98,8 @@ export const folders = {
   cloudflare: path.join(home, 'run', 'cloudflare'),
   blob: path.join(home, 'run', 'blob'),
   kubernetes: (site: Site) => path.join(home, 'run', 'kubernetes', site),
+  /** What pods write, at a short path that every user may pass through: a socket's is at most 107 bytes long. */
+  scratch: path.join(os.tmpdir(), `standby-${worldNumber}`),
   /** The Pulumi project as the sandbox runs it: the program of the repository, the stacks' configuration of this world. */
   project: path.join(home, 'run', 'project'),
 } as const;

@@ -276,7 +276,11 @@ function siteOutputs(
       storagePercent: config.alerts.storagePercent,
       connections: config.alerts.connections,
     },
-    backup: { account: parts.backup.accountName, container: parts.backup.containerName },
+    backup: {
+      account: parts.backup.accountName,
+      container: parts.backup.containerName,
+      retentionDays: config.backup.retentionDays,
+    },
     internalZone: parts.zone.zoneName,
     agentHost: parts.zone.zoneName.apply(agentHost),
     principalId: parts.siteIdentity.principalId,

@@ -22,6 +22,7 @@ import { backupAccess, coordinationStore, landscape, misplacedStore } from './co
 import { agentRecord } from './names';
 import { clusterProviders, platform, type Surroundings, type Work } from './platforms';
 import { identityProviders, impossibleRecoveries, makeServers, placeServers, type PlacedServer } from './recoveries';
+import { backupSchedule, retentionCautions } from './schedule';
 import { hostMismatches, readSites, type KnownSites } from './sites';
 
 /** What the stack tells: everybody, and its operators. */
@@ -36,13 +37,14 @@ export async function failover(config: FailoverConfig): Promise<FailoverProgramO
     ...impossibleRecoveries(config, known),
   ];
   if (misfits.length > 0) throw new pulumi.RunError(`nothing was touched:\n  ${misfits.join('\n  ')}`);
-  for (const caution of cautions(config)) void pulumi.log.warn(caution);
+  for (const caution of [...cautions(config), ...retentionCautions(config, known)]) void pulumi.log.warn(caution);
   const zone = await cloudflareZone(config.zone);
 
   const servers = placeServers(config, known);
   const store = coordinationStore(config, known);
   backupAccess(config, known);
   const around: Surroundings = { config, known, servers, store, providers: clusterProviders(config, known) };
+  backupSchedule(around);
   const work = workOf(config, servers);
   const ready = changeOfRole(around, work);
   names(around, work, zone, ready);

@@ -41,7 +41,8 @@ export function clusterProvider(site: Site, outputs: SiteOutputs, lost: boolean)
     // A cluster that comes back still has its objects: they are taken over, and put right.
     upsertExistingObjects: true,
     enablePatchForce: true,
-    // A secret that changes is changed, not replaced under its name.
+    // What changes is changed, not replaced under its name.
     enableSecretMutable: true,
+    enableConfigMapMutable: true,
   });
 }

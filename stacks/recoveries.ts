@@ -128,7 +128,10 @@ const writeFence = (config: FailoverConfig, server: PlacedServer, dependsOn: pul
     { dependsOn },
   );
 
-/** Where the other site's address gets in: it works on the server, or is prepared to, itself or through the server's replica. */
+/**
+ * Where the other site's address gets in: it works on the server, or is prepared to, itself or through the server's replica; or its
+ * cluster takes the server's backups.
+ */
 function databaseAdmission(
   config: FailoverConfig,
   known: KnownSites,
@@ -137,7 +140,9 @@ function databaseAdmission(
 ) {
   const next = preparation(config);
   const prepared = next && [next.server.name, next.server.recovery?.from].includes(server.name) ? [next.site] : [];
-  const workers = [...(server.database ? [config.activeSite] : []), ...prepared];
+  const { schedule, vaults } = config.backup ?? {};
+  const keeper = schedule?.jobs && vaults && (server.database || server.identity) ? [vaults.site] : [];
+  const workers = [...(server.database ? [config.activeSite] : []), ...prepared, ...keeper];
   const guest = workers.find((site) => site !== server.site) ?? server.site;
   return new DatabaseAdmission(
     `admission-${server.name}`,

@@ -1,16 +1,18 @@
 /** What `standby backup` does, on all that the configuration names. */
 import * as os from 'node:os';
-import type { DataSet, Manifest, Verdict } from '../../backup/model';
+import type { Check, DataSet, Manifest, Verdict } from '../../backup/model';
 import { isDataSet, manifestName, partName } from '../../backup/names';
 import type { Call, ThrowAwayServer, Vault } from '../../backup/ports';
 import { allMs, wanted } from '../../backup/retention';
 import { statusOf, type DataSetStatus, type Wanted } from '../../backup/status';
 import type { Expected } from '../../backup/verdict';
+import { brokenPromise } from '../../config/backup';
 import { StandbyError } from '../../failover/errors';
 import type { AdapterContext } from '../context';
 import { connected, type ServerTarget } from '../postgres/connection';
 import { createCatalog, type VaultCatalog } from './catalog';
 import { backUpDatabase, databaseInUse } from './dump';
+import { scheduleStatus } from './schedule';
 import { readIdentities } from './seal';
 import { inParallel } from './store';
 import { survey } from './survey';
@@ -284,13 +286,22 @@ export class Backups {
   /** 3-2-1-1-0 of every data set that is wanted or was ever taken. */
   async status(call: Call): Promise<DataSetStatus[]> {
     const { databases, vaults } = this.configuration;
+    const { keepsDays } = this.vaults.site.traits;
+    const keeper = { site: vaults.site, days: keepsDays, elsewhere: this.vaults.offsite !== undefined };
+    const promise = brokenPromise(this.configuration, keeper);
     const found = await survey(this.vaults, this.company, call);
     const sets = new Set<DataSet>([
       ...databases.map(({ name }): DataSet => `database/${name}`),
       ...found.vaults.flatMap(({ copies }) => copies.map(({ dataSet }) => dataSet)),
     ]);
     const want = [...sets].sort().map((dataSet): Wanted => ({ dataSet, minutes: this.minutesOf(dataSet) }));
-    return want.map((one) => statusOf(one, found, vaults.offline?.everyDays ?? defaultOfflineDays, this.now()));
+    const offlineDays = vaults.offline?.everyDays ?? defaultOfflineDays;
+    return want.map((one) => statusOf(one, { ...found, ...(promise ? { promise } : {}) }, offlineDays, this.now()));
+  }
+
+  /** A check for each CronJob that takes or restores backups; undefined where none is configured. */
+  schedule(call: Call): Promise<Check[] | undefined> {
+    return scheduleStatus(this.context, call, this.now());
   }
 
   /** Writes the newest backup of each data set that was restored soundly to a medium. @throws StandbyError NoBackup */

@@ -30,6 +30,24 @@ export interface Pod {
   readonly status?: { readonly phase?: string };
 }
 
+export interface CronJob {
+  readonly metadata: { readonly name: string; readonly creationTimestamp: string };
+  readonly spec: { readonly suspend?: boolean };
+}
+
+export interface Job {
+  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly status?: {
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly lastTransitionTime: string;
+      readonly reason?: string;
+      readonly message?: string;
+    }[];
+  };
+}
+
 interface Options {
   readonly method?: 'GET' | 'PATCH';
   readonly body?: object;
@@ -49,7 +67,15 @@ export class Cluster {
   }
 
   pods(namespace: string, labels: string, signal: AbortSignal): Promise<readonly Pod[]> {
-    return this.list<Pod>(`/api/v1/namespaces/${namespace}/pods?labelSelector=${encodeURIComponent(labels)}`, signal);
+    return this.list<Pod>(`/api/v1/namespaces/${namespace}/pods${selected(labels)}`, signal);
+  }
+
+  cronJobs(namespace: string, labels: string, signal: AbortSignal): Promise<readonly CronJob[]> {
+    return this.list<CronJob>(`/apis/batch/v1/namespaces/${namespace}/cronjobs${selected(labels)}`, signal);
+  }
+
+  jobs(namespace: string, labels: string, signal: AbortSignal): Promise<readonly Job[]> {
+    return this.list<Job>(`/apis/batch/v1/namespaces/${namespace}/jobs${selected(labels)}`, signal);
   }
 
   /** Sets the number of instances and touches nothing else of the object. */
@@ -123,6 +149,8 @@ export class Cluster {
       { retryable: true, cause },
     );
 }
+
+const selected = (labels: string) => `?labelSelector=${encodeURIComponent(labels)}`;
 
 function sayingOf(text: string): string {
   try {

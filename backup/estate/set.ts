@@ -29,6 +29,8 @@ export interface EstateSet {
   readonly secondKey?: boolean;
   /** All until then is in it. @default - when it was begun */
   readonly recoveryPoint?: Instant;
+  /** @returns why there is nothing to take; undefined when there is. An empty backup would be one that a restore check refuses. */
+  nothing?(call: Call): Promise<string | undefined>;
   /** @throws StandbyError when any part of it can't be had: a backup is whole, or there is none. */
   collect(call: Call): Promise<readonly EstateFile[]>;
   /** @returns what is not there as it is in the files; nothing when all is the same. Changes nothing. */

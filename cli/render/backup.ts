@@ -59,3 +59,16 @@ export const statusLines = (all: readonly DataSetStatus[], paint: Paint): string
     paint('bold', `${dataSet}: ${passed ? paint('green', '3-2-1-1-0') : paint('red', 'not 3-2-1-1-0')}`),
     ...checks.map((check) => checkLine(check, paint)),
   ]);
+
+/** @param checks - undefined where nothing is configured: whoever calls `standby backup run` keeps the times. */
+export function scheduleLines(checks: readonly Check[] | undefined, paint: Paint): string[] {
+  if (!checks) {
+    const none = paint('yellow', 'none: nothing takes backups by itself');
+    return [`${paint('bold', `schedule: ${none}`)} (standby:backup.schedule.jobs is not set)`];
+  }
+  const passed = checks.every((check) => check.passed);
+  return [
+    paint('bold', `schedule: ${passed ? paint('green', 'kept') : paint('red', 'not kept')}`),
+    ...checks.map((check) => checkLine(check, paint)),
+  ];
+}

@@ -18,6 +18,8 @@ export interface Image {
   readonly command: readonly string[];
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Who runs it where the sandbox is root's: what has a user of its own in the image. @default - the user who runs the sandbox */
+  readonly user?: 'postgres';
 }
 
 const imagesFile = path.join(repository, 'sandbox', 'application', 'images.json');

@@ -5,7 +5,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRunning, list, logFile, start, stop } from '../process';
+import { isRunning, list, logFile, start, stop, type ProcessSpec } from '../process';
 import type { Site } from '../world';
 
 const lookEveryMs = 50;
@@ -48,7 +48,12 @@ export class ContainerProcess {
   }
 
   /** @throws Error when the command can't be started. */
-  async start(argv: readonly string[], env: Readonly<Record<string, string>>, cwd: string): Promise<void> {
+  async start(
+    argv: readonly string[],
+    env: Readonly<Record<string, string>>,
+    cwd: string,
+    user?: ProcessSpec['user'],
+  ): Promise<void> {
     fs.rmSync(this.exitFile, { force: true });
     fs.rmSync(this.log, { force: true });
     await start({
@@ -59,6 +64,7 @@ export class ContainerProcess {
       cwd,
       site: this.spec.site,
       scope: 'cluster',
+      ...(user ? { user } : {}),
     });
   }
 

@@ -6,7 +6,7 @@ import type {
   V1ContainerStatus,
 } from '@kubernetes/client-node';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fillIn, findImage } from '../application/registry';
+import { fillIn, findImage, type Image } from '../application/registry';
 import { isRoot } from '../process';
 import { plan } from '../world';
 import { log, messageOf } from './cluster';
@@ -21,6 +21,7 @@ import {
   type PodPlace,
 } from './environment';
 import { carryOut, keepProbing, type ProbeTarget } from './probe';
+import { volumeFolder } from './volumes';
 
 /** A container that ended is started again at once, then after 1, 2, 4 s …; one that ran this long begins anew. */
 const firstBackoffMs = 1_000;
@@ -56,6 +57,7 @@ interface Launch {
   readonly argv: readonly string[];
   readonly env: Record<string, string>;
   readonly cwd: string;
+  readonly user?: Image['user'];
 }
 
 export class Container {
@@ -197,13 +199,13 @@ export class Container {
 
   private async launch(): Promise<boolean> {
     try {
-      const { argv, env, cwd } = await this.prepare();
+      const { argv, env, cwd, user } = await this.prepare();
       if (this.around.stopping.aborted) return false;
       const process = this.processOf(this.attempt + 1);
       // On disk before the act: whoever comes after a killed agent must know of the process.
       this.attempt += 1;
       this.around.save();
-      await process.start(argv, env, cwd);
+      await process.start(argv, env, cwd, user);
       this.process = process;
       this.state = { running: { startedAt: new Date() } };
       this.around.save();
@@ -228,7 +230,7 @@ export class Container {
         `image "${spec.image}": not found in the registry (sandbox/application/images.json); name it with its digest, name:tag@sha256:…`,
       );
     }
-    const inMounts = mountRewriter(spec, around.volumes);
+    const inMounts = mountRewriter(spec, (name) => volumeFolder(around.place.pod, around.volumes, name));
     const declared = await declaredEnvironment(around.place, spec);
     for (const [name, value] of Object.entries(declared)) declared[name] = inMounts(value);
     const imageEnv = Object.fromEntries(Object.entries(image.env).map(([name, value]) => [name, fillIn(value)]));
@@ -239,6 +241,7 @@ export class Container {
       argv: words.map((word) => inMounts(expand(word, declared))),
       env: { ...imageEnv, ...placeEnvironment(around.place, declared) },
       cwd: makeFolder(around.folder),
+      ...(image.user ? { user: image.user } : {}),
     };
   }
 

@@ -131,11 +131,11 @@ export function placeEnvironment(place: PodPlace, declared: Readonly<Record<stri
  * There are no mount namespaces, so a volume is not at its mountPath. Where a command, an argument or a variable names a
  * path under it, the folder's real path is put there; a program with the path built in does not find it.
  */
-export function mountRewriter(container: V1Container, volumesFolder: string): (text: string) => string {
+export function mountRewriter(container: V1Container, folderOf: (volume: string) => string): (text: string) => string {
   const mounts = (container.volumeMounts ?? [])
     .map((mount) => ({
       from: mount.mountPath.replace(/\/$/, ''),
-      to: path.join(volumesFolder, mount.name, mount.subPath ?? ''),
+      to: path.join(folderOf(mount.name), mount.subPath ?? ''),
     }))
     .sort((a, b) => b.from.length - a.from.length);
   const edge = '[=:,\\s"\']';

@@ -6,6 +6,7 @@ import { PodAddresses } from './addresses';
 import { follow, isGone, log, patiently, type Cluster } from './cluster';
 import { stopOthers } from './container-process';
 import { Pod, podsFolder, readRecord } from './pod';
+import { removeScratch } from './volumes';
 
 const defaultGraceSeconds = 30;
 /** For what nobody waits for any more. */
@@ -41,7 +42,7 @@ export class Pods {
       (process) => names.some((name) => process.startsWith(name)),
       orphanGraceSeconds,
     );
-    for (const uid of left) if (!claimed.has(uid)) fs.rmSync(path.join(folder, uid), { recursive: true, force: true });
+    for (const uid of left) if (!claimed.has(uid)) this.removeFolders(uid);
     await follow<V1Pod>(
       this.cluster,
       '/api/v1/pods',
@@ -90,7 +91,12 @@ export class Pods {
       this.known.delete(uid);
       this.addresses.giveBack(mine.address);
     }
-    if (uid) fs.rmSync(path.join(podsFolder(this.cluster), uid), { recursive: true, force: true });
+    if (uid) this.removeFolders(uid);
+  }
+
+  private removeFolders(uid: string): void {
+    fs.rmSync(path.join(podsFolder(this.cluster), uid), { recursive: true, force: true });
+    removeScratch(uid);
   }
 
   private async schedule(pod: V1Pod): Promise<void> {

@@ -74,6 +74,7 @@ describe('3-2-1-1-0', () => {
     ],
     ['a restore of long ago', { verdicts: [{ ...verdict, recoveryPoint: now - 121 * minuteMs }] }, ['errors']],
     ['verdicts that can’t be read', { unknown: 'no answer', verdicts: [], media: [] }, ['offline', 'errors']],
+    ['copies that are removed before their time', { promise: 'backups are wanted for 366 days' }, ['retention']],
     [
       'nothing at all',
       { vaults: [], media: [], verdicts: [] },

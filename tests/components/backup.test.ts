@@ -1,8 +1,10 @@
 import { expect } from 'chai';
+import { cronJobName } from '../../adapters/backup/schedule';
 import { BackupSchedule, type BackupScheduleArgs } from '../../components/backup/backupSchedule';
 import { BackupStorage } from '../../components/backup/backupStorage';
 import { DocumentStore } from '../../components/backup/documentStore';
 import { OffsiteBucket } from '../../components/backup/offsiteBucket';
+import { backupJobs } from '../../config/backup';
 import { checkState } from '../../policies/state';
 import { parseSettings } from '../../policies/settings';
 import { exported } from '../policies/state';
@@ -79,17 +81,23 @@ describe('stores of what must not be lost', () => {
 
 describe('BackupSchedule', () => {
   const args: BackupScheduleArgs = {
-    ...{ namespace: 'moodtalk', image: `ghcr.io/x/standby:1@sha256:${'a'.repeat(64)}`, everyHours: 6, fullAt: '01:45' },
-    ...{ environmentSecret: 'standby-backup', identitySecret: 'standby-identity' },
+    ...{ namespace: 'standby-backup', image: `ghcr.io/x/standby:1@sha256:${'a'.repeat(64)}` },
+    ...{ everyHours: 6, estateEveryHours: 24, fullAt: '01:45', egressPorts: [5432] },
+    ...{ environmentSecret: 'standby-environment', identitySecret: 'standby-identity' },
+    project: { 'Pulumi.yaml': 'name: standby' },
   };
+  const resources = (more: Partial<BackupScheduleArgs> = {}) =>
+    made(() => new BackupSchedule('backup', { ...args, ...more }));
   const jobs = async (more: Partial<BackupScheduleArgs> = {}) => {
-    const resources = await made(() => new BackupSchedule('backup', { ...args, ...more }));
+    const all = await resources(more);
     return (job: string) => {
-      const found = one(resources, 'kubernetes:batch/v1:CronJob', `backup-${job}`);
+      const found = one(all, 'kubernetes:batch/v1:CronJob', `backup-${job}`);
       expect(found.retainOnDelete).to.equal(true);
-      const spec = found.inputs['spec'] as { schedule: string; jobTemplate: { spec: Json } } & Json;
-      const template = spec.jobTemplate.spec['template'] as { spec: { containers: Json[] } & Json };
-      return { spec, job: spec.jobTemplate.spec, pod: template.spec, container: template.spec.containers[0] as Json };
+      const spec = found.inputs['spec'] as { schedule: string; jobTemplate: { metadata: Json; spec: Json } } & Json;
+      const template = spec.jobTemplate.spec['template'] as { spec: { containers: Json[]; volumes: Json[] } & Json };
+      const { metadata } = spec.jobTemplate;
+      const [container] = template.spec.containers as [Json];
+      return { found, spec, metadata, job: spec.jobTemplate.spec, pod: template.spec, container };
     };
   };
 
@@ -100,24 +108,83 @@ describe('BackupSchedule', () => {
       '45 1 * * *',
       '15 2,8,14,20 * * *',
     ]);
-    expect(job('run').spec).to.include({ concurrencyPolicy: 'Forbid', timeZone: 'Etc/UTC' });
-    expect(job('run').container['command']).to.deep.equal(['standby', 'backup', 'run', '--json']);
-    expect(job('estate').container['command']).to.deep.equal(['standby', 'estate', 'run', '--json']);
-    expect(job('verify').container['command']).to.deep.equal(['standby', 'backup', 'verify', '--json']);
+    expect(job('run').spec).to.include({ concurrencyPolicy: 'Forbid', timeZone: 'Etc/UTC', suspend: false });
+    expect(job('run').container['args']).to.deep.equal(['backup', 'run', '--json']);
+    expect(job('estate').container['args']).to.deep.equal(['estate', 'run', '--json']);
+    expect(job('verify').container['args']).to.deep.equal(['backup', 'verify', '--json']);
+    expect((await jobs({ estateEveryHours: 168 }))('estate').spec.schedule).to.equal('45 1 * * 1');
+    expect((await jobs({ suspended: true }))('run').spec).to.include({ suspend: true });
+  });
+
+  it('is found by the name and the labels that `standby backup status` looks for', async () => {
+    const job = await jobs();
+    for (const name of backupJobs) {
+      const { found, metadata } = job(name);
+      const labels = { 'app.kubernetes.io/name': 'standby-backup', 'app.kubernetes.io/component': name };
+      expect(found.inputs['metadata']).to.deep.equal({ name: cronJobName(name), namespace: args.namespace, labels });
+      expect(metadata, 'of its Jobs').to.deep.equal({ labels });
+    }
   });
 
   it('shares restore checks out among pods', async () => {
     const verify = (await jobs({ verifiers: 4 }))('verify');
     expect(verify.job).to.include({ completions: 4, parallelism: 4, completionMode: 'Indexed' });
-    expect(verify.container['command']).to.include.members(['--shard', '$(JOB_COMPLETION_INDEX)/4']);
+    expect(verify.container['args']).to.include.members(['--shard', '$(JOB_COMPLETION_INDEX)/4']);
     expect((await jobs())('verify').job).not.to.have.property('completions');
   });
 
   it('names no secret on a command line, and has no right on the cluster', async () => {
     const { container, pod } = (await jobs())('run');
     expect(pod).to.include({ automountServiceAccountToken: false, restartPolicy: 'Never' });
-    expect(container['envFrom']).to.deep.equal([{ secretRef: { name: 'standby-backup' } }]);
+    expect(container['envFrom']).to.deep.equal([{ secretRef: { name: 'standby-environment' } }]);
     expect(container['securityContext']).to.include({ readOnlyRootFilesystem: true, privileged: false });
     expect(container).to.have.property('resources');
+  });
+
+  it('writes to a volume that goes with the pod alone, and reads its configuration from the stack', async () => {
+    const { container, pod } = (await jobs())('run');
+    expect(pod.volumes).to.deep.equal([
+      { name: 'scratch', emptyDir: { sizeLimit: '100Gi' } },
+      { name: 'project', configMap: { name: 'project' } },
+      { name: 'identity', secret: { secretName: 'standby-identity', defaultMode: 0o400 } },
+    ]);
+    const env = Object.fromEntries(
+      (container['env'] as { name: string; value: string }[]).map((e) => [e.name, e.value]),
+    );
+    expect(env).to.include({ HOME: '/scratch', TMPDIR: '/scratch', STANDBY_RUNS: '/scratch/runs' });
+    expect(env).to.include({ STANDBY_PROJECT: '/etc/standby' });
+    const files = one(await resources(), 'kubernetes:core/v1:ConfigMap', 'backup-project').inputs;
+    expect(files).to.deep.include({ data: args.project });
+  });
+
+  it('has a namespace of its own that nobody reaches, and that reaches what backups need', async () => {
+    const all = await resources();
+    expect(children(all, 'backup')).to.have.members([
+      'kubernetes:core/v1:Namespace backup-namespace',
+      'kubernetes:networking.k8s.io/v1:NetworkPolicy backup-isolation',
+      'kubernetes:core/v1:ConfigMap backup-project',
+      ...['run', 'estate', 'verify'].map((job) => `kubernetes:batch/v1:CronJob backup-${job}`),
+    ]);
+    expect(one(all, 'kubernetes:core/v1:Namespace', 'backup-namespace').inputs['metadata']).to.deep.equal({
+      name: 'standby-backup',
+      labels: { 'pod-security.kubernetes.io/enforce': 'restricted' },
+    });
+    const policy = one(all, 'kubernetes:networking.k8s.io/v1:NetworkPolicy', 'backup-isolation').inputs['spec'] as Json;
+    expect(policy).to.deep.include({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] });
+    expect(policy).not.to.have.property('ingress');
+    const [rule] = policy['egress'] as [{ ports: { port: number }[] }];
+    expect(rule.ports.map(({ port }) => port)).to.deep.equal([53, 53, 443, 5432]);
+  });
+
+  it('passes the policies, and a tag in place of the digest does not', async () => {
+    const findings = async (more: Partial<BackupScheduleArgs>) => {
+      const given = (await resources(more))
+        .filter(({ custom }) => custom)
+        .map(({ type, name, inputs, protect }) => ({ type, name, inputs, protect }));
+      const settings = parseSettings({ 'backup-3-2-1-1-0': { required: false } });
+      return checkState(exported('failover', given), settings).findings.map(({ policy }) => policy);
+    };
+    expect(await findings({ verifiers: 2 })).to.deep.equal([]);
+    expect(await findings({ image: 'ghcr.io/x/standby:1' })).to.include('pinned-images');
   });
 });

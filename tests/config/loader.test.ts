@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import * as fs from 'node:fs';
 import { ConfigurationError, type Issue } from '../../config/issues';
+import { brokenPromise, longestDays } from '../../config/backup';
 import { loadEnvironment, loadFailover } from '../../config/loader';
 import { parseSecrets, parseSite, StackOutputError } from '../../config/outputs';
 import { published } from '../../config/publish';
@@ -72,6 +73,34 @@ describe('configuration', () => {
     expect(loadFailover(raw(planOf('failover'))).backup).to.equal(undefined);
   });
 
+  const jobs = { image: `ghcr.io/x/standby:1@sha256:${'a'.repeat(64)}` };
+  const scheduled = (schedule: Json, more: Json = {}) => failover({ backup: { ...backup, ...more, schedule } });
+
+  it('has nothing take backups by itself unless an image is named, and then in a namespace of their own', () => {
+    const config = loadFailover(raw({ ...planOf('failover'), backup: { ...backup, schedule: { jobs } } })).backup;
+    expect(config?.schedule.jobs).to.deep.equal({
+      ...{ ...jobs, namespace: 'standby-backup', verifiers: 1, suspended: false },
+      ...{ environmentSecret: 'standby-environment', identitySecret: 'standby-identity' },
+    });
+    expect(scheduled({ everyHours: 1, jobs }, { estate: { everyHours: 168 } })).to.deep.equal([]);
+    expect(scheduled({ everyHours: 1 }, { estate: { everyHours: 5 } })).to.deep.equal([]);
+  });
+
+  it('knows for how long a backup is wanted, and by whom it is kept that long', () => {
+    const retention = { daily: 35, weekly: 12, monthly: 12 };
+    expect([longestDays(retention), longestDays({ ...retention, weekly: 60 })]).to.deep.equal([366, 420]);
+    expect(longestDays({ daily: 1, weekly: 1, monthly: 1 })).to.equal(31);
+    const config = loadFailover(raw({ ...planOf('failover'), backup })).backup!;
+    const kept = (days?: number, more: Partial<typeof config> = {}, elsewhere = false) =>
+      brokenPromise({ ...config, ...more }, { site: 'intg', days, elsewhere });
+    expect(kept(366)).to.equal(undefined);
+    expect(kept(35)).to.match(/wanted for 366 days, and the storage of intg removes them after 35: set/);
+    expect(kept()).to.match(/is unknown/);
+    expect(kept(35, {}, true)).to.equal(undefined);
+    const short = { daily: 35, weekly: 1, monthly: 1 };
+    expect(kept(35, { retention: short }), 'the logs').to.match(/wanted for 92 days/);
+  });
+
   const refused: readonly [what: string, issues: () => readonly Issue[], key: string, got: unknown][] = [
     ['an unknown key', () => environment({ regoin: 'westeurope' }), 'regoin', 'westeurope'],
     ['an unknown key inside another', () => environment(within('logs', { days: 90 })), 'logs.days', 90],
@@ -122,6 +151,36 @@ describe('configuration', () => {
         }),
       'backup.vaults.offsite.endpoint',
       'http://s3.example',
+    ],
+    [
+      'an export from a database that is not taken',
+      () => failover({ backup: { ...backup, exports: [{ name: 'rows', database: 'shop', sql: 'SELECT 1' }] } }),
+      'backup.exports[0].database',
+      'shop',
+    ],
+    [
+      'CronJobs with an image that is not pinned',
+      () => scheduled({ jobs: { image: 'ghcr.io/x/standby:1' } }),
+      'backup.schedule.jobs.image',
+      'ghcr.io/x/standby:1',
+    ],
+    [
+      'CronJobs among the applications',
+      () => scheduled({ jobs: { ...jobs, namespace: 'moodtalk' } }),
+      'backup.schedule.jobs.namespace',
+      'moodtalk',
+    ],
+    [
+      'CronJobs at hours that don’t divide the day',
+      () => scheduled({ everyHours: 5, jobs }, { recoveryPointMinutes: 600 }),
+      'backup.schedule.everyHours',
+      5,
+    ],
+    [
+      'CronJobs of all else at such hours',
+      () => scheduled({ jobs }, { estate: { everyHours: 48 } }),
+      'backup.estate.everyHours',
+      48,
     ],
     ['a secret in it', () => failover({ backup: { ...backup, identity: 'x' } }), 'backup.identity', 'x'],
     [

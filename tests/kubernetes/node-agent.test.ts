@@ -1,8 +1,9 @@
 import { expect } from 'chai';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as https from 'node:https';
 import { request } from 'undici';
+import { referenceTo } from '../../sandbox/application/registry';
 import { NameServer } from './names';
 import { container, controller, deployment, externalService, image, ingress, named, pod, service } from './objects';
 import { TestWorld, until } from './world';
@@ -193,6 +194,67 @@ describe('a cluster of the sandbox', function () {
     await kubectl('wait', '--for=condition=Complete', 'job/once', '--timeout=15s');
     expect(await kubectl('logs', 'job/once', '-c', 'init')).to.equal('first\n');
     expect(await kubectl('logs', 'job/once', '-c', 'main')).to.equal('second\n');
+  });
+
+  it('fills volumes as a kubelet does: with the modes that are asked for, and the pod’s group', async () => {
+    const look = `const fs = require('fs');
+      const of = (name) => { const { mode, gid } = fs.statSync(process.env[name]); return [(mode & 0o777).toString(8), gid]; };
+      fs.writeFileSync(process.env.ROOM + '/file', 'x');
+      console.log(JSON.stringify({ secret: of('SECRET'), settings: of('SETTINGS'), room: of('ROOM'), where: process.env.ROOM }));
+      setInterval(() => {}, 1e3);`;
+    const paths = { SECRET: '/run/keys/token', SETTINGS: '/etc/settings/a.txt', ROOM: '/scratch' };
+    await world.apply(
+      pod('volumes', {
+        securityContext: { fsGroup: 10001 },
+        containers: [
+          container({
+            command: ['node', '-e', look],
+            env: Object.entries(paths).map(([name, value]) => ({ name, value })),
+            volumeMounts: [
+              { name: 'keys', mountPath: '/run/keys', readOnly: true },
+              { name: 'settings', mountPath: '/etc/settings' },
+              { name: 'room', mountPath: '/scratch' },
+            ],
+          }),
+        ],
+        volumes: [
+          { name: 'keys', secret: { secretName: 'secrets', defaultMode: 0o400 } },
+          { name: 'settings', configMap: { name: 'settings' } },
+          { name: 'room', emptyDir: {} },
+        ],
+      }),
+    );
+    const text = await until(
+      'what it found',
+      async () => (await kubectl('logs', 'volumes').catch(() => '')) || undefined,
+    );
+    const found = JSON.parse(text) as Record<'secret' | 'settings' | 'room', [string, number]> & { where: string };
+    const group = world.modules.process.isRoot ? 10001 : (process.getgid?.() ?? 0);
+    expect(found).to.deep.include({ secret: ['440', group], settings: ['644', group], room: ['777', group] });
+    expect(fs.readFileSync(`${found.where}/file`, 'utf8')).to.equal('x');
+    await kubectl('delete', 'pod', 'volumes', '--grace-period=1');
+    await until('it is gone', () => !fs.existsSync(found.where) || undefined);
+  });
+
+  it('numbers the pods of an indexed job, and runs an image as the user that it has', async () => {
+    const args = [
+      'node',
+      '-e',
+      "console.log(process.argv[1] + ' ' + process.getuid())",
+      'share $(JOB_COMPLETION_INDEX)/2',
+    ];
+    const spec = {
+      restartPolicy: 'Never',
+      containers: [container({ image: referenceTo('ghcr.io/moodtalk/standby', '0.1.0'), command: args })],
+    };
+    const job = { completions: 2, parallelism: 2, completionMode: 'Indexed', template: { spec } };
+    await world.apply({ ...named('Job', 'shares', { spec: job }), apiVersion: 'batch/v1' });
+    await kubectl('wait', '--for=condition=Complete', 'job/shares', '--timeout=15s');
+    const lines = (await kubectl('logs', '-l', 'job-name=shares')).trim().split('\n').sort();
+    const user = world.modules.process.isRoot
+      ? execFileSync('id', ['-u', 'postgres'], { encoding: 'utf8' }).trim()
+      : process.getuid?.();
+    expect(lines).to.deep.equal([`share 0/2 ${user}`, `share 1/2 ${user}`]);
   });
 
   it('gives a Service of type LoadBalancer the public address that it asks for, and serves it there', async () => {

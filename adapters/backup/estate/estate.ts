@@ -120,10 +120,10 @@ export class Estate {
   }
 
   private async take(dataSet: DataSet, call: Call, act: (set: EstateSet) => Promise<Kept>): Promise<Outcome> {
-    if (dataSet === 'source' && this.configuration.estate.repositories.length === 0)
-      return { dataSet, skipped: 'standby:backup.estate.repositories is empty' };
     try {
-      return { dataSet, kept: await act(await this.set(dataSet, call)) };
+      const set = await this.set(dataSet, call);
+      const skipped = await set.nothing?.(call);
+      return skipped === undefined ? { dataSet, kept: await act(set) } : { dataSet, skipped };
     } catch (cause) {
       call.signal.throwIfAborted();
       if (!(cause instanceof StandbyError) || cause.exit === 'usage') throw cause;

@@ -41,11 +41,13 @@ export const imagesSet = (context: Pick<AdapterContext, 'configuration' | 'lands
 
 /** @throws StandbyError ImageNotPinned */
 function imagesIn({ configuration, landscape }: Pick<AdapterContext, 'configuration' | 'landscape'>): Used[] {
-  const { image, release, agentImage } = configuration();
+  const { image, release, agentImage, backup } = configuration();
+  const jobs = backup?.schedule.jobs;
   const [version, digest] = release.split('@');
   const all = [
     { use: 'release', reference: `${image}:${version}@${digest}` },
     { use: 'agent', reference: agentImage },
+    ...(jobs ? [{ use: 'backup', reference: jobs.image }] : []),
     ...sites.map((site) => ({ use: `identity provider of ${site}`, reference: landscape.sites[site].identity.image })),
   ];
   for (const { use, reference } of all) {

@@ -18,6 +18,10 @@ const ending = '.jsonl';
 export const journalSet = (place: JournalPlace): EstateSet => ({
   dataSet: 'journal',
   tool: 'standby runs',
+  nothing: async () => {
+    const runs = await withJournal(place, (journal) => journal.runs());
+    return runs.length === 0 ? 'no run was ever recorded' : undefined;
+  },
   collect: (call) => collect(place, call),
   compare: (files) => compare(place, files),
   restore: (files, call) => restore(place, files, call),

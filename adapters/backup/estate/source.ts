@@ -66,6 +66,7 @@ export const sourceSet = (
   return {
     dataSet: 'source',
     tool: 'git bundle',
+    nothing: async () => (repositories.length === 0 ? 'standby:backup.estate.repositories is empty' : undefined),
     collect: async (call) => {
       const all: EstateFile[] = [];
       for (const repository of repositories) all.push(...(await collect(git, repository, call)));

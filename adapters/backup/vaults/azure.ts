@@ -20,13 +20,15 @@ export interface AzurePlace {
   /** `https://ACCOUNT.blob.core.windows.net/`. */
   readonly endpoint: string;
   readonly container: string;
+  /** Of the container's policy and of the account's life cycle. @default - unknown */
+  readonly keepsDays?: number | undefined;
 }
 
 export const azureVault = (place: AzurePlace, environment: Parameters<typeof containerClient>[1]): Vault =>
-  vaultOf(place.name, containerClient(place, environment, patience));
+  vaultOf(place.name, containerClient(place, environment, patience), place.keepsDays);
 
 /** @param container - with whatever credentials. */
-export function vaultOf(name: string, container: ContainerClient): Vault {
+export function vaultOf(name: string, container: ContainerClient, keepsDays?: number): Vault {
   let locked: Promise<void> | undefined;
   const checkLock = (call: Call) =>
     (locked ??= isLocked(name, container, call).catch((cause: unknown) => {
@@ -34,7 +36,10 @@ export function vaultOf(name: string, container: ContainerClient): Vault {
       throw cause;
     }));
   return {
-    traits: { name, medium: 'azure-blob', offsite: false, offline: false },
+    traits: {
+      ...{ name, medium: 'azure-blob', offsite: false, offline: false },
+      ...(keepsDays === undefined ? {} : { keepsDays }),
+    },
     put: async (object, body, _keepUntil, call) => {
       await checkLock(call);
       const stream = Buffer.isBuffer(body) ? Readable.from([body], { objectMode: false }) : (body as Readable);

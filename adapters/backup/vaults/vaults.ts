@@ -28,10 +28,10 @@ export interface Vaults {
 export function openSiteVault(context: AdapterContext): Vault {
   const { vaults } = backupOf(context);
   const { environment, landscape } = context;
-  const { account, container } = landscape.sites[vaults.site].backup;
+  const { account, container, retentionDays: keepsDays } = landscape.sites[vaults.site].backup;
   // Both accounts are of one cloud, so their addresses differ in their names alone.
   const endpoint = landscape.store.endpoint.replace(landscape.store.account, account);
-  return azureVault({ name: vaults.site, endpoint, container }, environment);
+  return azureVault({ name: vaults.site, endpoint, container, keepsDays }, environment);
 }
 
 /** Asks nobody yet. @throws StandbyError CredentialsMissing */
