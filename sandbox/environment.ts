@@ -35,7 +35,7 @@ function writePrograms(postgresBin: string): string {
   const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   const place = `NODE_OPTIONS=${quoted(`--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`)} STANDBY_NET=${quoted(JSON.stringify(outsideStandpoint))}`;
   fs.mkdirSync(folder, { recursive: true });
-  for (const name of ['pg_dump', 'psql']) {
+  for (const name of ['pg_dump', 'pg_restore', 'psql']) {
     const command = [process.execPath, path.join(folders.build, 'relay.js'), path.join(postgresBin, name)].map(quoted);
     fs.writeFileSync(path.join(folder, name), `#!/bin/sh\n${place} exec ${command.join(' ')} "$@"\n`, { mode: 0o755 });
   }

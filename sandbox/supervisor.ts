@@ -147,7 +147,7 @@ async function checkPorts(): Promise<void> {
     if (taken) {
       throw new SandboxError(
         'PortInUse',
-        `port ${host}:${port} for "${part}" can't be bound (${taken}); it must be free; stop the program that holds it (ss -ltnp), or set STANDBY_WORLD to another number (0 to 250)`,
+        `port ${host}:${port} for "${part}" can't be bound (${taken}); it must be free; stop the program that holds it (ss -ltnp), or set STANDBY_WORLD to another number (0 to 254)`,
       );
     }
   }

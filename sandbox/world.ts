@@ -2,7 +2,7 @@
  * The map of the sandbox: one machine plays the world. Every address, port and folder of it is named here and nowhere else.
  *
  * Each site has a loopback range of its own, so that a firewall rule on a source address is real and a whole site can be
- * silenced. The second octet is the world's number (`STANDBY_WORLD`, 0 to 250): worlds side by side do not meet.
+ * silenced. The second octet is the world's number (`STANDBY_WORLD`, 0 to 254): worlds side by side do not meet.
  */
 import * as path from 'node:path';
 
@@ -12,8 +12,8 @@ export type Site = (typeof sites)[number];
 export const regionOf: Readonly<Record<Site, string>> = { prod: 'westeurope', intg: 'northeurope' };
 
 const worldNumber = Number(process.env['STANDBY_WORLD'] ?? 0);
-if (!Number.isInteger(worldNumber) || worldNumber < 0 || worldNumber > 250) {
-  throw new Error(`STANDBY_WORLD is "${process.env['STANDBY_WORLD']}"; allowed is a whole number from 0 to 250`);
+if (!Number.isInteger(worldNumber) || worldNumber < 0 || worldNumber > 254) {
+  throw new Error(`STANDBY_WORLD is "${process.env['STANDBY_WORLD']}"; allowed is a whole number from 0 to 254`);
 }
 
 /** @returns an address of the world: `third` 10 = PROD, 20 = INTG, 30 = outside both. */
