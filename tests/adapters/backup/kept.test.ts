@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { openKnownVaults, openVaults } from '../../../adapters/backup/vaults/vaults';
 import type { AdapterContext } from '../../../adapters/context';
 import { readVault } from '../../../adapters/observe/kept';
 import { reading } from '../../../adapters/observe/reading';
@@ -48,5 +49,27 @@ describe('a look into a vault that does not answer', () => {
       'database/shop',
       'database/keycloak',
     ]);
+  });
+});
+
+describe('vaults when the stacks’ state is what was lost', () => {
+  const lost = new StandbyError('LandscapeUnread', 'output "landscape" of stack failover can’t be read');
+  const offsite = { endpoint: 'https://s3.example.org', region: 'eu-1', bucket: 'backups', lock: 'object' };
+  const contextOf = (vaults: object) =>
+    ({
+      configuration: () => ({ backup: { vaults: { site: 'intg', ...vaults } } }),
+      get landscape() {
+        throw lost;
+      },
+      environment: { STANDBY_OFFSITE_KEY_ID: 'key', STANDBY_OFFSITE_SECRET: 'secret' },
+    }) as unknown as AdapterContext;
+
+  it('are those of the configuration alone', () => {
+    expect(openKnownVaults(contextOf({ offsite })).map(({ traits }) => traits.name)).to.deep.equal(['offsite']);
+  });
+
+  it('are none where no other provider has a copy, and nothing is taken into some of them', () => {
+    expect(() => openKnownVaults(contextOf({}))).to.throw(lost.message);
+    expect(() => openVaults(contextOf({ offsite }))).to.throw(lost.message);
   });
 });
