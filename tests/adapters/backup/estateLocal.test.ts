@@ -226,13 +226,21 @@ describe('adapters/backup/estate: the journal', function () {
   });
   after(() => store.remove());
 
+  it('is something also where nothing was ever carried out', async () => {
+    const set = journalSet(place(newFolder()));
+    const files = await set.collect(call());
+    expect(textOf(files, 'runs.json')).to.equal('[]\n');
+    expect(await set.compare(files, call())).to.deep.equal([]);
+    expect(await set.restore!(files, call())).to.deep.equal([]);
+  });
+
   it('comes back on a machine and in a store that know no run', async () => {
     const folder = newFolder();
     await write(folder, 'run-one', 3);
     await write(folder, 'run-two', 2);
     const set = journalSet(place(folder));
     const files = await set.collect(call());
-    expect(files.map(({ name }) => name)).to.have.members(['run-one.jsonl', 'run-two.jsonl']);
+    expect(files.map(({ name }) => name)).to.have.members(['runs.json', 'run-one.jsonl', 'run-two.jsonl']);
     expect(await set.compare(files, call())).to.deep.equal([]);
 
     await store.remove();
