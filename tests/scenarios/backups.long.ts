@@ -245,7 +245,7 @@ describe('backups on the whole sandbox', function () {
       expect((await differences('names')).filter((line) => /^(missing|different)/.test(line))).to.deep.equal([]);
     });
 
-    it('the journal, after this machine’s and the store’s were lost', async () => {
+    it('nothing of the journal, after this machine’s was lost: the store has it', async () => {
       const runs = async () => (await business.standby(['runs'])).length;
       const before = await runs();
       expect(before).to.be.greaterThan(0);
@@ -298,7 +298,7 @@ describe('backups on the whole sandbox', function () {
 
     it('source, after somebody deleted a branch', async () => {
       await business.git('-C', business.repository, 'branch', '-D', 'feature');
-      expect(await differences('source')).to.deep.equal(['missing ref refs/heads/feature of platform']);
+      expect(await differences('source')).to.deep.equal(['missing refs/heads/feature at platform']);
       await live('source');
       expect(await differences('source')).to.deep.equal([]);
     });
