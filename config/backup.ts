@@ -93,8 +93,9 @@ const offlineSchema = z.strictObject({
 });
 
 const vaultsSchema = z.strictObject({
-  site: f.field(z.enum(f.sites).default('intg'), {
-    description: "Site whose backup storage takes them: the one that survives the business' own.",
+  site: f.field(z.enum(f.sites).default('prod'), {
+    description:
+      "Site whose backup storage takes them. A site's storage is in another region than the site: what is to outlive PROD lies in prod's.",
     allowed: f.sites.join(', '),
   }),
   offsite: f.field(offsiteSchema.optional(), {

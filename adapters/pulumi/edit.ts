@@ -10,7 +10,7 @@ import { pulumiFailed } from './fault';
 export interface Resource {
   readonly urn: string;
   readonly type?: string;
-  readonly id?: string;
+  readonly id?: string | undefined;
   readonly outputs?: Readonly<Record<string, unknown>>;
 }
 export interface State {

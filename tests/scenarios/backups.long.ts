@@ -65,7 +65,7 @@ describe('backups on the whole sandbox', function () {
           kept?.verdicts.map(({ vault, defect }) => [vault, defect]),
           dataSet,
         ).to.deep.equal([
-          ['intg', undefined],
+          ['prod', undefined],
           ['offsite', undefined],
         ]);
       }
@@ -74,7 +74,7 @@ describe('backups on the whole sandbox', function () {
         'EstateBackup',
       );
       const names = list.filter(({ manifest }) => manifest.dataSet === 'names');
-      expect(names.map(({ vault }) => vault)).to.have.members(['intg', 'offsite']);
+      expect(names.map(({ vault }) => vault)).to.have.members(['prod', 'offsite']);
     });
 
     it('is every database; nothing is exported before a restore has proved it', async () => {

@@ -95,7 +95,7 @@ export class Business {
     this.site = await this.siteOutputs('prod');
   }
 
-  /** A world with backups in the vault at INTG that a restore has proved. */
+  /** A world with backups in PROD's vault, which is in INTG's region, that a restore has proved. */
   async rewindToTaken(): Promise<void> {
     if (!this.world.hasKept('taken')) {
       await this.rewind('backups');
