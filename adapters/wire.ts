@@ -77,6 +77,19 @@ export async function openContext(environment: Environment, signal: AbortSignal)
   return { environment, configuration, landscape: await readLandscape(environment, signal) };
 }
 
+/** The same where the stacks' state may be what was lost: who asks for the landscape is told why nobody knows it. */
+export async function openRemains(environment: Environment, signal: AbortSignal): Promise<AdapterContext> {
+  return openContext(environment, signal).catch((cause: unknown) => {
+    if (!(cause instanceof StandbyError) || cause.code !== 'LandscapeUnread' || signal.aborted) throw cause;
+    return {
+      ...{ environment, configuration: configurationOf(environment) },
+      get landscape(): never {
+        throw cause;
+      },
+    };
+  });
+}
+
 /** @throws StandbyError when the configuration or the landscape can't be read. */
 export async function openWorld(environment: Environment, { emit, warn, signal }: WorldOptions): Promise<World> {
   const context = await openContext(environment, signal);

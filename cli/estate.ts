@@ -4,7 +4,7 @@ import { restoreVersion, saveVersion, versionsOf } from '../adapters/backup/esta
 import { documentStore, Estate, estateSets, type Outcome } from '../adapters/backup/estate/estate';
 import { writeFiles } from '../adapters/backup/estate/files';
 import { restoreSet } from '../adapters/backup/estate/keep';
-import { openContext } from '../adapters/wire';
+import { openContext, openRemains } from '../adapters/wire';
 import { describeDifference, type Difference } from '../backup/estate/set';
 import type { DataSet } from '../backup/model';
 import type { Call } from '../backup/ports';
@@ -72,7 +72,7 @@ export function addEstateCommand(program: Command): void {
 const within = (options: Options, act: (estate: Estate, call: Call) => Promise<void>): Promise<void> =>
   interruptible(
     async (signal) => {
-      const estate = new Estate(await openContext(process.env, signal));
+      const estate = new Estate(await openRemains(process.env, signal));
       const progress = (message: string) => {
         if (options.json) printJson({ at: Date.now(), code: 'EstateProgress', message });
         else if (process.stdout.isTTY) print(`      ${message}`);

@@ -87,7 +87,7 @@ const scheduleSchema = z.strictObject({
   everyHours: f.whole(1, 24, 'Hours between two backups of the databases.', 1),
   jobs: f.field(jobsSchema.optional(), {
     description:
-      'What takes and restores them by itself: CronJobs on the cluster of `vaults.site`. Without it nothing does, and whoever calls ' +
+      'What takes and restores them by itself: CronJobs on the cluster in whose region the storage of `vaults.site` is. Without it nothing does, and whoever calls ' +
       '`standby backup run`, `backup verify` and `estate run` keeps the times.',
     allowed: 'image, namespace, environmentSecret, identitySecret, verifiers, suspended',
   }),
@@ -127,8 +127,9 @@ const offlineSchema = z.strictObject({
 });
 
 const vaultsSchema = z.strictObject({
-  site: f.field(z.enum(f.sites).default('intg'), {
-    description: "Site whose backup storage takes them: the one that survives the business' own.",
+  site: f.field(z.enum(f.sites).default('prod'), {
+    description:
+      "Site whose backup storage takes them. A site's storage is in another region than the site: what is to outlive PROD lies in prod's.",
     allowed: f.sites.join(', '),
   }),
   offsite: f.field(offsiteSchema.optional(), {
@@ -193,6 +194,12 @@ export const backupSchema = z.strictObject({
 
 export type BackupConfig = z.infer<typeof backupSchema>;
 export type Retention = BackupConfig['retention'];
+
+/**
+ * A site's backup storage is in the other one's region: backups are taken and restored beside what is kept, by the cluster that is
+ * left when the site is lost.
+ */
+export const siteOfJobs = ({ vaults }: Pick<BackupConfig, 'vaults'>): f.Site => f.otherSite(vaults.site);
 
 /** What runs by itself: a CronJob each. */
 export const backupJobs = ['run', 'estate', 'verify'] as const;

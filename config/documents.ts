@@ -117,6 +117,7 @@ Refused in combination, with the reason:
 - a recovery from an unknown or younger server, from one at the same site, by geo-restore from a server that came as a replica,
   from a replica that is not promoted
 - a recovery by import without the backups that it is filled from, another one with them
+- a point-in-time restore without its moment, or at another site than its source
 - a recovery made at an unreachable site, or streamed from one
 - recoveries whose epochs do not ascend, or exceed \`epoch\`
 - going back behind a restored server whose rows no later server carries on, unless they are \`abandoned\` with a reason

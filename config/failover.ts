@@ -16,17 +16,18 @@ const recoverySchema = z.strictObject({
   epoch: f.whole(1, 1_000_000, 'Epoch of the update that makes it; it is part of its name.'),
   site: f.oneOf(f.sites, 'Site that it is made at.'),
   method: f.oneOf(
-    ['geoRestore', 'import', 'replica'],
+    ['geoRestore', 'import', 'replica', 'pointInTimeRestore'],
     "From Azure's last backup that reached this region, or empty and filled from kept backups (both work with the other site " +
-      'gone), or as a streaming replica.',
+      'gone), or as a streaming replica; or beside its source, at the same site, as that was at `pointInTime`: the way back ' +
+      'behind data that somebody destroyed.',
   ),
   from: serverName,
   pointInTime: f.field(z.iso.datetime().optional(), {
     description:
       'Geo-restore: time to restore to; the vendor gives the last backup copied before it. ' +
-      'Without it, the time at which the server is made.',
-    allowed: 'a time in UTC such as 2026-01-31T22:00:00Z',
-    fix: 'write the time, or leave it out',
+      'Without it, the time at which the server is made. Point-in-time restore: the second to go back to; it must be there.',
+    allowed: 'a time in UTC such as 2026-01-31T22:00:00Z; only for methods geoRestore and pointInTimeRestore',
+    fix: 'write the time; a geo-restore may leave it out',
   }),
   backups: f.field(z.record(backedUp, backupId).optional(), {
     description:

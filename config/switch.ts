@@ -169,7 +169,14 @@ function recoveryIssues(config: Switch, recovery: Recovery, index: number): Issu
       fix: 'remove it: a restored server stands alone from the start',
     });
   }
-  if (recovery.method !== 'geoRestore' && recovery.pointInTime !== undefined) {
+  if (recovery.method === 'pointInTimeRestore' && recovery.pointInTime === undefined) {
+    issues.push({
+      key: `${at}.pointInTime`,
+      allowed: 'a time in UTC, for method pointInTimeRestore',
+      fix: 'write the second to go back to: `standby restore --find-clean` names the last clean one',
+    });
+  }
+  if ((recovery.method === 'import' || recovery.method === 'replica') && recovery.pointInTime !== undefined) {
     issues.push({
       key: `${at}.pointInTime`,
       got: recovery.pointInTime,
@@ -220,7 +227,13 @@ function sourceIssues(config: Switch, recovery: Recovery, index: number): Issue[
   }
   const source = earlier.find((one) => recoveredServer(config.company, one) === recovery.from);
   const sourceSite = source?.site ?? 'prod';
-  if (sourceSite === recovery.site) {
+  if (recovery.method === 'pointInTimeRestore' && sourceSite !== recovery.site) {
+    return refuse(
+      `a server at ${recovery.site}, for method pointInTimeRestore`,
+      `Azure restores to a second in the server's own region alone: set site to ${sourceSite}, or method to geoRestore`,
+    );
+  }
+  if (recovery.method !== 'pointInTimeRestore' && sourceSite === recovery.site) {
     return refuse(
       `a server at ${otherSite(recovery.site)}`,
       `a copy in the same region does not outlive it: set site to ${otherSite(sourceSite)}, or another source`,

@@ -146,6 +146,9 @@ const whyUnknown = (name: string, reading: Reading<unknown> | undefined): string
   return 'unknown' in reading ? [`${name}: ${reading.unknown}`] : [];
 };
 
+/** Name of the check that the copy holds rows. */
+export const rowsCheck = 'rows and recovery point';
+
 /** Rows and the newest sentinel row. */
 export interface RowsReading {
   readonly tables: Readonly<Record<string, number>>;

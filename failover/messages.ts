@@ -59,7 +59,7 @@ export function warningsOf({ situation, branch, switches, fenced, leased }: Maki
     ),
     [
       restore?.way === 'geoRestore' && backup?.verifiedAt === undefined,
-      `no restore check ever passed on Azure's backup of ${current.plan.name}`,
+      `this machine knows of no drill that restored Azure's backup of ${current.plan.name}`,
     ],
     [skipped !== '', skipped],
     [

@@ -74,7 +74,7 @@ export interface LeaseReading {
 export interface BackupReading {
   /** Newest moment that can be restored at the other site. */
   readonly recoveryPoint: Instant;
-  /** Newest backup that passed a restore check; absent when none ever did. */
+  /** When a drill last restored it and found rows in it, as this machine's records say; absent where none does. */
   readonly verifiedAt?: Instant;
 }
 

@@ -42,8 +42,8 @@ function azure(situation: Situation): Way {
   const { recoveryPoint, verifiedAt } = backup;
   const proved =
     verifiedAt === undefined
-      ? 'no restore check ever passed on it'
-      : `the last restore check that passed on it was at ${time(verifiedAt)}`;
+      ? 'this machine knows of no drill that restored it'
+      : `a drill restored it at ${time(verifiedAt)}`;
   const lossWhy = `what was written after ${time(recoveryPoint)} is lost; Azure's own backup: ${proved}`;
   return { verdict: { lossSeconds: lossSince(recoveryPoint, situation), lossWhy }, recoveryPoint };
 }

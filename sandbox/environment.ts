@@ -40,7 +40,7 @@ function writePrograms(postgresBin: string): string {
 [ "$net" ] || net=${quoted(JSON.stringify(outsideStandpoint))}`;
   const place = `NODE_OPTIONS=${quoted(`--require ${JSON.stringify(path.join(folders.build, 'hook.js'))}`)} STANDBY_NET=$net`;
   fs.mkdirSync(folder, { recursive: true });
-  for (const name of ['pg_dump', 'psql']) {
+  for (const name of ['pg_dump', 'pg_restore', 'psql']) {
     const command = [process.execPath, path.join(folders.build, 'relay.js'), path.join(postgresBin, name)].map(quoted);
     const script = `#!/bin/sh\n${net}\n${place} exec ${command.join(' ')} "$@"\n`;
     fs.writeFileSync(path.join(folder, name), script, { mode: 0o755 });

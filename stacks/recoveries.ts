@@ -6,6 +6,7 @@ import { databaseEngines } from '../components/database/engines';
 import { RecoveryServer } from '../components/database/recoveryServer';
 import { IdentityProvider } from '../components/identity/identityProvider';
 import { DatabaseAlerts } from '../components/monitoring/databaseAlerts';
+import { siteOfJobs } from '../config/backup';
 import type { FailoverConfig, Recovery } from '../config/failover';
 import { otherSite } from '../config/fields';
 import { pairOf } from '../config/regions';
@@ -140,8 +141,8 @@ function databaseAdmission(
 ) {
   const next = preparation(config);
   const prepared = next && [next.server.name, next.server.recovery?.from].includes(server.name) ? [next.site] : [];
-  const { schedule, vaults } = config.backup ?? {};
-  const keeper = schedule?.jobs && vaults && (server.database || server.identity) ? [vaults.site] : [];
+  const { backup } = config;
+  const keeper = backup?.schedule.jobs && (server.database || server.identity) ? [siteOfJobs(backup)] : [];
   const workers = [...(server.database ? [config.activeSite] : []), ...prepared, ...keeper];
   const guest = workers.find((site) => site !== server.site) ?? server.site;
   return new DatabaseAdmission(

@@ -1,8 +1,8 @@
-/** What takes backups by itself, on the cluster of the site whose storage has them. */
+/** What takes backups by itself, on the cluster beside the storage that has them. */
 import * as pulumi from '@pulumi/pulumi';
 import { BackupSchedule } from '../components/backup/backupSchedule';
 import { databaseEngines } from '../components/database/engines';
-import { brokenPromise } from '../config/backup';
+import { brokenPromise, siteOfJobs } from '../config/backup';
 import type { FailoverConfig } from '../config/failover';
 import { lostCluster } from '../config/servers';
 import type { Surroundings } from './platforms';
@@ -12,8 +12,10 @@ import type { KnownSites } from './sites';
 export function backupSchedule({ config, known, providers }: Surroundings): BackupSchedule | undefined {
   const { backup } = config;
   const jobs = backup?.schedule.jobs;
-  if (!backup || !jobs || backup.vaults.site === lostCluster(config)) return undefined;
-  const { site, offsite } = backup.vaults;
+  if (!backup || !jobs) return undefined;
+  const site = siteOfJobs(backup);
+  if (site === lostCluster(config)) return undefined;
+  const { offsite } = backup.vaults;
   const database = databaseEngines[known.prod.outputs.database.engine].port;
   const offsitePort = offsite ? Number(new URL(offsite.endpoint).port || 443) : 443;
   const ssh = backup.estate.repositories.some(({ from, mirror }) =>

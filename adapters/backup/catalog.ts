@@ -83,8 +83,8 @@ export interface VaultCatalog extends Catalog {
   listed(dataSet: DataSet | undefined, call: Call): Promise<readonly Listed[]>;
   /** @returns undefined where it is no manifest, or not the one of its name. */
   manifest(dataSet: DataSet, id: string, call: Call): Promise<Manifest | undefined>;
-  /** By id: the object that has the newest verdict, without reading any. One company has thousands of them. */
-  newestVerdicts(dataSet: DataSet, call: Call): Promise<ReadonlyMap<string, string>>;
+  /** By id: the objects that have its verdicts, the newest first, without reading any. One company has thousands of them. */
+  verdictNames(dataSet: DataSet, call: Call): Promise<ReadonlyMap<string, readonly string[]>>;
   /** @returns undefined where it is no verdict. */
   verdict(name: string, call: Call): Promise<Verdict | undefined>;
   keepVerdict(verdict: Verdict, call: Call): Promise<void>;
@@ -115,13 +115,14 @@ export function createCatalog(vault: Vault, company: string): VaultCatalog {
     verdictSchema.safeParse(await readJson(vault, name, call)).data;
   return {
     ...{ listed, manifest, verdict },
-    newestVerdicts: async (set, call) => {
-      const newest = new Map<string, string>();
+    verdictNames: async (set, call) => {
+      const found = new Map<string, string[]>();
       for await (const { name } of vault.list(`verdicts/${company}/${set}/`, call)) {
         const id = name.split('/').at(-2) ?? '';
-        if (name > (newest.get(id) ?? '')) newest.set(id, name);
+        found.set(id, [...(found.get(id) ?? []), name]);
       }
-      return newest;
+      for (const names of found.values()) names.sort().reverse();
+      return found;
     },
     manifests: async (set, call) => {
       const whole = (await listed(set, call)).filter(({ hasManifest }) => hasManifest);

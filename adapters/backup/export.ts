@@ -11,6 +11,7 @@ import { cellOf, defused, type Cell, type ExportFormat } from '../../backup/expo
 import type { Instant, Manifest } from '../../backup/model';
 import type { Call, ThrowAwayServer, Vault } from '../../backup/ports';
 import { connected, type ServerTarget } from '../postgres/connection';
+import { makeRoles } from './archive';
 import { libpqEnvironment } from './dump';
 import { program, runProgram } from './program';
 import { sealing, type Identities } from './seal';
@@ -62,7 +63,7 @@ export async function fromBackup<T>(
     const target = throwAwayTarget(server, 'exported');
     await connected({ ...target, database: 'postgres' }, call.signal, async (client) => {
       // Policies of tables name them.
-      for (const role of manifest.facts?.roles ?? []) await client.query(`CREATE ROLE ${escapeIdentifier(role)}`);
+      await makeRoles(client, manifest.facts?.roles ?? []);
       await client.query('CREATE DATABASE exported TEMPLATE template0');
     });
     const env = await libpqEnvironment(target, environment, scratch);

@@ -2,7 +2,7 @@
 import type { Check, Instant } from '../../backup/model';
 import type { Call } from '../../backup/ports';
 import { scheduleChecks, type SeenJob, type SeenSchedule, type WantedJob } from '../../backup/schedule';
-import { backupJobs, type BackupConfig, type BackupJob } from '../../config/backup';
+import { backupJobs, siteOfJobs, type BackupConfig, type BackupJob } from '../../config/backup';
 import { StandbyError } from '../../failover/errors';
 import type { AdapterContext } from '../context';
 import { clusterOf, type Job } from '../kubernetes/cluster';
@@ -17,7 +17,7 @@ const selector = 'app.kubernetes.io/name=standby-backup';
 export async function scheduleStatus(context: AdapterContext, call: Call, now: Instant): Promise<Check[] | undefined> {
   const config = backupOf(context);
   if (!config.schedule.jobs) return undefined;
-  const seen = await look(context, config.vaults.site, config.schedule.jobs.namespace, call);
+  const seen = await look(context, siteOfJobs(config), config.schedule.jobs.namespace, call);
   return scheduleChecks(wantedJobs(config), seen, now);
 }
 

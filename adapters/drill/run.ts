@@ -7,6 +7,7 @@ import {
   failed,
   lossOf,
   passed,
+  rowsCheck,
   unknown,
   verdictOf,
   type Check,
@@ -125,7 +126,6 @@ export class DrillRun {
   }
 
   private async measureRows(drill: DrillOutput, wanted: Reading<RowsReading['newest']>, signal: AbortSignal) {
-    const name = 'rows and recovery point';
     const target = copyTarget(drill, this.context.configuration().company);
     const copy = await this.step('rows counted', () => reading(() => readRows(target, signal)));
     this.rows = known(copy);
@@ -134,10 +134,11 @@ export class DrillRun {
     const until = known(wanted)?.at;
     const missing = newest && until ? known(await missingRows(source, newest.at, until, signal)) : undefined;
     this.figures = { ...this.figures, ...lossOf(this.rows, wanted, missing) };
-    this.checks.push(this.rowsCheck(name, copy));
+    this.checks.push(this.judgeRows(copy));
   }
 
-  private rowsCheck(name: string, copy: Reading<RowsReading>): Check {
+  private judgeRows(copy: Reading<RowsReading>): Check {
+    const name = rowsCheck;
     if (!('value' in copy)) return unknown(name, copy.unknown);
     const { tables } = copy.value;
     const count = Object.values(tables).reduce((sum, one) => sum + one, 0);

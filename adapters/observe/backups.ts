@@ -3,6 +3,7 @@ import type { BackupReading, Instant } from '../../failover/model';
 import { apiVersions, cloudOf } from '../azure/cloud';
 import type { AdapterContext } from '../context';
 import { serverPlace } from '../places';
+import { lastProof } from './proofs';
 
 /** Azure does not say how far its copy in the paired region is; it promises that it is behind by an hour at most. */
 const promisedMs = 3_600_000;
@@ -33,5 +34,7 @@ export async function readBackup(
   if (backup?.geoRedundantBackup !== 'Enabled') throw new Error('its backups are not copied to another region');
   if (!backup.earliestRestoreDate) throw new Error('it has no backup yet');
   const first = Date.parse(backup.earliestRestoreDate);
-  return { recoveryPoint: Math.max(first, (await aliveAt) - promisedMs) };
+  const verifiedAt = lastProof(context.environment, name);
+  const recoveryPoint = Math.max(first, (await aliveAt) - promisedMs);
+  return { recoveryPoint, ...(verifiedAt === undefined ? {} : { verifiedAt }) };
 }

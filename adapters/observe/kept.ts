@@ -1,5 +1,5 @@
 /** What the plan's own backups could bring back. The vault is the other site's: nothing here asks the one that may be lost. */
-import type { DataSet, Manifest } from '../../backup/model';
+import type { DataSet, Manifest, Verdict } from '../../backup/model';
 import { isSound } from '../../backup/verdict';
 import type { KeptReading, VaultReading } from '../../failover/model';
 import { createCatalog, type VaultCatalog } from '../backup/catalog';
@@ -45,25 +45,41 @@ function neededSets(context: AdapterContext): DataSet[] {
 
 /** Goes back from the newest one to the first that a restore check found sound. */
 async function newestSound(catalog: VaultCatalog, vault: Vault, dataSet: DataSet, call: Call): Promise<Kept> {
-  const [listed, verdicts] = await Promise.all([catalog.listed(dataSet, call), catalog.newestVerdicts(dataSet, call)]);
+  const [listed, names] = await Promise.all([catalog.listed(dataSet, call), catalog.verdictNames(dataSet, call)]);
   const skipped: Record<string, number> = {};
   // What has no manifest is being taken, or was cut off: it is no backup.
   for (const one of listed.filter(({ hasManifest }) => hasManifest)) {
-    const name = verdicts.get(one.id);
-    const verdict = name === undefined ? undefined : await catalog.verdict(name, call);
-    const manifest = verdict && isSound(verdict) ? await catalog.manifest(dataSet, one.id, call) : undefined;
-    const here = verdict?.vault !== vault.traits.name || (manifest && isWhole(manifest, one));
-    if (verdict && manifest && here) {
+    const verdicts = names.get(one.id) ?? [];
+    const last = await verdictIn(catalog, verdicts, call);
+    const manifest = last && isSound(last) ? await catalog.manifest(dataSet, one.id, call) : undefined;
+    const whole = manifest !== undefined && isWhole(manifest, one);
+    if (last && manifest && (whole || last.vault !== vault.traits.name)) {
+      // The copy that is here needs no credentials of another provider.
+      const own = whole ? await verdictIn(catalog, verdicts, call, vault.traits.name) : undefined;
+      const { verifiedAt, vault: from } = own && isSound(own) ? own : last;
       const { recoveryPoint, parts } = manifest;
       const bytes = parts.reduce((sum, part) => sum + part.plainBytes, 0);
-      const newest = { id: one.id, recoveryPoint, verifiedAt: verdict.verifiedAt, vault: verdict.vault, bytes };
-      return { reading: { newest, skipped }, manifest };
+      return { reading: { newest: { id: one.id, recoveryPoint, verifiedAt, vault: from, bytes }, skipped }, manifest };
     }
     const unsound = manifest ? 'BackupTruncated' : 'BackupNotReadable';
-    const why = !verdict ? 'NeverVerified' : isSound(verdict) ? unsound : verdict.defect!;
+    const why = !last ? 'NeverVerified' : isSound(last) ? unsound : last.defect!;
     skipped[why] = (skipped[why] ?? 0) + 1;
   }
   return { reading: { skipped } };
+}
+
+/** @param names - the newest first. @param vault - whose copy it is about. @default - whichever */
+async function verdictIn(
+  catalog: VaultCatalog,
+  names: readonly string[],
+  call: Call,
+  vault?: string,
+): Promise<Verdict | undefined> {
+  for (const name of names) {
+    const verdict = await catalog.verdict(name, call);
+    if (vault === undefined || verdict?.vault === vault) return verdict;
+  }
+  return undefined;
 }
 
 /** A key that is missing is better known before anything is fenced. */

@@ -3,14 +3,12 @@
  * when whoever holds it is provably gone; such a resource is taken into the state when the vendor says that it is there.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import * as fs from 'node:fs';
 import * as os from 'node:os';
-import * as path from 'node:path';
 import { StandbyError } from '../../failover/errors';
 import type { Call } from '../../failover/ports';
 import { existedAt } from '../lock/processes';
-import { redactor } from '../redact';
 import { pulumi, type Environment, type Stack } from './command';
+import { editState, onStack, type State } from './edit';
 import type { Failing } from './events';
 import { firstLine, pulumiFailed } from './fault';
 import type { LockHolder } from './state';
@@ -75,16 +73,6 @@ export const madeBefore = (errors: readonly Failing[]): ReadonlyMap<string, stri
     }),
   );
 
-interface Resource {
-  readonly urn: string;
-}
-interface State {
-  readonly deployment: {
-    readonly resources?: readonly Resource[];
-    readonly pending_operations?: readonly { readonly type: string; readonly resource: Resource }[];
-  };
-}
-
 /** @returns the state with what was half made in it, and the addresses of that. */
 function withMade(state: State, made: ReadonlyMap<string, string>): { readonly state: State; readonly urns: string[] } {
   const { resources = [], pending_operations: pending = [] } = state.deployment;
@@ -109,25 +97,17 @@ export async function adopt(
   made: ReadonlyMap<string, string>,
   call: Call,
 ): Promise<number> {
-  const run = async (...args: string[]) => {
-    const ended = await pulumi(environment, [...args, '--stack', stack], { signal: call.signal });
-    const said = ended.stderr || ended.stdout;
-    if (ended.code !== 0) throw pulumiFailed(`pulumi ${args[0]} --stack ${stack}`, redactor({ environment })(said));
-    return ended.stdout;
+  let urns: readonly string[] = [];
+  const take = (state: State) => {
+    const taken = withMade(state, made);
+    urns = taken.urns;
+    if (urns.length === 0) return undefined;
+    call.progress(`takes over ${urns.length} resources that an update was making when it was cut off`);
+    return taken.state;
   };
-  // Secrets stay encrypted in it.
-  const { state, urns } = withMade(JSON.parse(await run('stack', 'export')) as State, made);
-  if (urns.length === 0) return 0;
-  call.progress(`takes over ${urns.length} resources that an update was making when it was cut off`);
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-state-'));
-  try {
-    const file = path.join(folder, 'state.json');
-    fs.writeFileSync(file, JSON.stringify(state), { mode: 0o600 });
-    await run('stack', 'import', '--file', file);
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
+  if (!(await editState(environment, stack, take, call))) return 0;
   // Nothing else is looked at: what can't be reached must not be waited for.
-  await run('refresh', '--yes', '--skip-preview', '--run-program=false', ...urns.flatMap((urn) => ['--target', urn]));
+  const targets = urns.flatMap((urn) => ['--target', urn]);
+  await onStack(environment, stack, ['refresh', '--yes', '--skip-preview', '--run-program=false', ...targets], call);
   return urns.length;
 }

@@ -105,9 +105,12 @@ function leaseText(lease: LeaseReading, active: string): Judged {
   return [holder === active && !released && (ageSeconds ?? Infinity) < 10 ? 'good' : 'bad', text];
 }
 
+/** What was proved of backups that Azure keeps no longer says nothing of those that it has. */
+const provedMs = 35 * 86_400_000;
+
 const backupText = ({ recoveryPoint, verifiedAt }: BackupReading, now: Instant): Judged => [
-  verifiedAt === undefined ? 'bad' : 'good',
-  `back to ${seconds((now - recoveryPoint) / 1000)} ago; ${verifiedAt === undefined ? 'no restore was ever checked' : `a restore was checked ${new Date(verifiedAt).toISOString()}`}`,
+  verifiedAt !== undefined && now - verifiedAt <= provedMs ? 'good' : 'bad',
+  `back to ${seconds((now - recoveryPoint) / 1000)} ago; ${verifiedAt === undefined ? 'this machine knows of no drill that restored it' : `a drill restored it ${new Date(verifiedAt).toISOString()}`}`,
 ];
 
 /** Newest kept backup that a restore check found sound; what was passed over is not well, whatever is behind it. */

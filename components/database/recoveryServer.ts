@@ -8,8 +8,11 @@ export interface RecoveryServerArgs {
   readonly location: pulumi.Input<string>;
   /** A name that no server had before. */
   readonly serverName: string;
-  /** From the last backup that was copied to this region, empty to be filled from kept backups, or as a streaming replica. */
-  readonly method: 'geoRestore' | 'import' | 'replica';
+  /**
+   * From the last backup that was copied to this region, empty to be filled from kept backups, as a streaming replica, or beside its
+   * source as that was at a moment.
+   */
+  readonly method: 'geoRestore' | 'import' | 'replica' | 'pointInTimeRestore';
   /** Id of the server that it is made from. For a geo-restore that server need not exist any more; an import asks for none. */
   readonly sourceServerId: pulumi.Input<string>;
   /** Import: what the other methods take over from their source, so that everybody gets in as they did there. */
@@ -19,7 +22,7 @@ export interface RecoveryServerArgs {
     readonly administrator: pulumi.Input<string>;
     readonly password: pulumi.Input<string>;
   };
-  /** Geo-restore: time (UTC, ISO 8601) to restore to. @default - the time at which the server is made */
+  /** Restores: time (UTC, ISO 8601) to restore to. @default - the time at which the server is made */
   readonly pointInTime?: pulumi.Input<string>;
   /** Replica: it leaves its source and takes writes. Once true, always true. @default - false */
   readonly promoted?: boolean;
@@ -94,10 +97,10 @@ function recovered(args: RecoveryServerArgs) {
       backup: { backupRetentionDays, geoRedundantBackup: 'Enabled' },
     };
   }
-  if (args.method === 'geoRestore') {
+  if (args.method !== 'replica') {
     return {
       ...shape,
-      createMode: 'GeoRestore',
+      createMode: args.method === 'geoRestore' ? 'GeoRestore' : 'PointInTimeRestore',
       sourceServerResourceId: args.sourceServerId,
       // Asked for once, when the server is made; ignored ever after, so no later run differs.
       pointInTimeUTC: args.pointInTime ?? new Date().toISOString(),

@@ -115,7 +115,7 @@ export const backupCopies = defineRule<Settings>({
       default: 35,
       description: 'a whole number from 1 to 3650',
     },
-    keeper: { type: 'string', default: 'intg', description: 'the name of the stack that keeps the copies' },
+    keeper: { type: 'string', default: 'prod', description: 'the name of the stack that keeps the copies' },
     offsite: {
       type: 'string',
       enum: ['state', 'elsewhere'],

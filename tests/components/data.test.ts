@@ -86,6 +86,16 @@ describe('database', () => {
     expect(ignoreChanges).to.include.members(['createMode', 'sourceServerResourceId', 'pointInTimeUTC']);
   });
 
+  it('RecoveryServer: beside its source, as that was at a second', async () => {
+    const pointInTime = '2026-01-31T22:00:00Z';
+    const { inputs, protect, ignoreChanges } = await recovered({ method: 'pointInTimeRestore', pointInTime });
+    expect(inputs).to.include({ createMode: 'PointInTimeRestore', sourceServerResourceId: `${group}/psql-x` });
+    expect(inputs).to.include({ pointInTimeUTC: pointInTime });
+    expect(inputs['backup']).to.deep.equal({ backupRetentionDays: 35, geoRedundantBackup: 'Enabled' });
+    expect(protect).to.equal(true);
+    expect(ignoreChanges).to.include.members(['createMode', 'sourceServerResourceId', 'pointInTimeUTC']);
+  });
+
   it('RecoveryServer: empty for an import, with the login of the server whose data come', async () => {
     const { inputs, protect, secrets, ignoreChanges } = await recovered({ method: 'import' });
     expect(inputs)

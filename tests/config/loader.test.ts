@@ -69,7 +69,7 @@ describe('configuration', () => {
     const config = loadFailover(raw({ ...planOf('failover'), backup })).backup;
     expect(config?.schedule).to.deep.equal({ fullAt: '01:00', everyHours: 1 });
     expect(config?.retention).to.deep.equal({ daily: 35, weekly: 12, monthly: 12 });
-    expect(config?.vaults).to.deep.equal({ site: 'intg' });
+    expect(config?.vaults).to.deep.equal({ site: 'prod' });
     expect(loadFailover(raw(planOf('failover'))).backup).to.equal(undefined);
   });
 

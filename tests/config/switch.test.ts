@@ -13,6 +13,10 @@ const imported: Recovery = {
   ...{ ...restore, method: 'import' },
   backups: { 'database/moodtalk': '20260201T020000Z-aaaaaa', identity: '20260201T010000Z' },
 };
+const behind: Recovery = {
+  ...{ epoch: 2, site: 'prod', method: 'pointInTimeRestore', from: 'psql-moodtalk-prod' },
+  pointInTime: '2026-01-31T22:00:00Z',
+};
 const restored = { activeSite: 'intg', database: 'restored', identity: 'restored' } as const;
 const keys = (what: Partial<Switch>) => validateSwitch(change(what)).map(({ key }) => key);
 
@@ -44,6 +48,15 @@ describe('the switch', () => {
     },
     'a return without the rows of INTG, by a person’s word': {
       ...{ epoch: 3, recoveries: [{ ...restore, abandoned: 'test data only, decided by J. P.' }] },
+    },
+    'PROD behind data that somebody destroyed': { epoch: 2, recoveries: [behind] },
+    'INTG behind data that somebody destroyed': {
+      ...{ ...restored, epoch: 3 },
+      recoveries: [restore, { ...behind, epoch: 3, site: 'intg', from: 'psql-moodtalk-intg-e2' }],
+    },
+    'all of PROD lost after it went back': {
+      ...{ ...restored, unreachable: 'prod', epoch: 3 },
+      recoveries: [behind, { ...restore, epoch: 3, from: 'psql-moodtalk-prod-e2' }],
     },
     'INTG lost': { unreachable: 'intg' },
     'a restore that is made and not opened': {
@@ -181,6 +194,16 @@ describe('the switch', () => {
       { ...restored, epoch: 3, recoveries: [restore, { ...replica, pointInTime: '2026-01-31T22:00:00Z' }] },
       /follows its source/,
     ],
+    'a way back to no moment': [
+      'recoveries[0].pointInTime',
+      { epoch: 2, recoveries: [{ epoch: 2, site: 'prod', method: 'pointInTimeRestore', from: 'psql-moodtalk-prod' }] },
+      /names the last clean one/,
+    ],
+    'a point-in-time restore in another region': [
+      'recoveries[0].from',
+      { ...restored, epoch: 2, recoveries: [{ ...behind, site: 'intg' }] },
+      /own region alone/,
+    ],
     'a server made at a lost site': [
       'recoveries[1].site',
       { ...restored, unreachable: 'prod', epoch: 3, recoveries: [restore, replica] },
@@ -253,7 +276,7 @@ describe('the switch', () => {
     const recovery = fc.record(
       {
         site,
-        method: fc.constantFrom('geoRestore' as const, 'replica' as const, 'import' as const),
+        method: fc.constantFrom<Recovery['method']>('geoRestore', 'replica', 'import', 'pointInTimeRestore'),
         from: fc.constantFrom(
           'psql-moodtalk-prod',
           'psql-moodtalk-intg-e1',
@@ -275,6 +298,7 @@ describe('the switch', () => {
         list.map((one, index) => ({
           ...{ epoch: index + 1, ...one },
           ...(one.method === 'import' ? { backups: imported.backups! } : {}),
+          ...(one.method === 'pointInTimeRestore' ? { pointInTime: '2026-01-31T22:00:00Z' } : {}),
         })),
       ),
     });

@@ -301,12 +301,10 @@ describe('the planner', () => {
       ['1c', 0.2],
     ]);
     expect(options[0]?.impossible).to.match(/psql-moodtalk-prod is unknown since 0 s ago/);
-    expect(options[1]?.lossWhy).to.match(/02:50.*the last restore check that passed on it was at 2026-01-31/);
+    expect(options[1]?.lossWhy).to.match(/02:50.*a drill restored it at 2026-01-31/);
     const never = change(lose(healthy(), 'prod'), { backups: { [prod]: value({ recoveryPoint: now - 5_000 }) } });
-    expect(assess(never, away, now, rules)[1]?.lossWhy).to.match(/no restore check ever passed on it/);
-    expect(make(never, { ...away, ...words }).warnings.join()).to.match(
-      /no restore check ever passed on Azure's backup/,
-    );
+    expect(assess(never, away, now, rules)[1]?.lossWhy).to.match(/no drill that restored it/);
+    expect(make(never, { ...away, ...words }).warnings.join()).to.match(/no drill that restored Azure's backup/);
   });
 
   it('goes on from a replica that was promoted behind the switch, when its source is gone', () => {

@@ -41,7 +41,7 @@ describe('a failover to the last backup', () => {
     expect([way(made), made.after.recoveries[0]?.method]).to.deep.equal(['geoRestore', 'geoRestore']);
     expect(ids(made)).not.to.contain('import-backup');
     expect(made.options[1]?.lossWhy)
-      .to.match(/02:50.*passed on it was at 2026-01-31.*kept backups that passed a restore check reach to .*02:29/)
+      .to.match(/02:50.*a drill restored it at 2026-01-31.*kept backups that passed a restore check reach to .*02:29/)
       .and.match(/skipped are 3 newer backups of database\/moodtalk \(2 BackupCorrupt, 1 never verified\)/);
     expect(made.warnings.join()).to.match(/2 BackupCorrupt/);
   });

@@ -39,6 +39,8 @@ const told = (backup: object): Given => ({
 const whole = { site: 'intg', offsite: 'https://a.eu.r2.cloudflarestorage.com', offline: 'tape', recipients: 2 };
 
 const here = { required: true, keeper: 'prod' };
+/** Another stack than the one of these cases keeps the copies. */
+const there = { required: true, keeper: 'intg' };
 const offsite = { ...here, offsite: 'state' };
 const site = [container, immutable(35)];
 
@@ -47,7 +49,7 @@ export const copiesCases: readonly Case[] = [
     policy: 'backup-3-2-1-1-0',
     passes: {
       'nothing, where the plan does not ask': { given: [] },
-      'a stack that does not keep the copies': { settings: { required: true }, given: [] },
+      'a stack that does not keep the copies': { settings: there, given: [] },
       'an immutable container, the bucket being made elsewhere': { settings: here, given: site },
       'versions that are immutable by their account': { settings: here, given: [account('Unlocked'), container] },
       'a bucket that is locked for as long': { settings: offsite, given: [...site, bucket, lock(days(35))] },
@@ -57,7 +59,7 @@ export const copiesCases: readonly Case[] = [
         given: [...site, { type: 'aws:s3/bucketV2:BucketV2', name: 'b', inputs: { objectLockEnabled: true } }],
       },
       'a configuration with an offsite and an offline copy, and two keys': {
-        settings: { required: true },
+        settings: there,
         given: [told(whole)],
       },
     },
@@ -95,17 +97,17 @@ export const copiesCases: readonly Case[] = [
         says: ['"locked for 0 days"'],
       },
       'a configuration without an offsite copy': {
-        settings: { required: true },
+        settings: there,
         given: [told({ ...whole, offsite: undefined })],
         says: ['backup.offsite is not set', 'standby:backup.vaults.offsite'],
       },
       'a configuration without an offline copy': {
-        settings: { required: true },
+        settings: there,
         given: [told({ ...whole, offline: undefined })],
         says: ['backup.offline is not set'],
       },
       'a single key': {
-        settings: { required: true },
+        settings: there,
         given: [told({ ...whole, recipients: 1 })],
         says: ['backup.recipients is 1', '2 or more'],
       },

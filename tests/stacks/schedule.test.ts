@@ -60,14 +60,14 @@ describe('the schedule of backups', function () {
     expect(admitted()).to.equal('203.0.10.1');
   });
 
-  it('is on the cluster of the site that keeps the backups, which gets to the database for it', async () => {
+  it('is on the cluster beside the storage that keeps the backups, which gets to the database for it', async () => {
     await become(scheduled);
     expect(jobs().map(({ name }) => name)).to.have.members(
       ['run', 'estate', 'verify'].map((job) => `backup-schedule-intg-${job}`),
     );
     for (const { provider } of jobs()) expect(provider).to.contain('kubernetes-intg');
     expect(admitted()).to.equal('203.0.20.1');
-    await become({ ...scheduled, backup: { ...backup, vaults: { site: 'prod' } } });
+    await become({ ...scheduled, backup: { ...backup, vaults: { site: 'intg' } } });
     expect(jobs().map(({ name }) => name)).to.include('backup-schedule-prod-run');
     expect(admitted()).to.equal('203.0.10.1');
   });
@@ -105,16 +105,16 @@ describe('the schedule of backups', function () {
 
   it('says when backups are wanted for longer than they are kept', async () => {
     await become(scheduled);
-    expect(last.warnings.join()).to.match(/wanted for 366 days, and the storage of intg removes them after 35/);
+    expect(last.warnings.join()).to.match(/wanted for 366 days, and the storage of prod removes them after 35/);
     const retention = { daily: 35, weekly: 5, monthly: 1 };
-    const intg = await run('intg', {
-      ...planOf('intg'),
-      backup: { ...(planOf('intg')['backup'] as object), retentionDays: 92 },
+    const prod = await run('prod', {
+      ...planOf('prod'),
+      backup: { ...(planOf('prod')['backup'] as object), retentionDays: 92 },
     });
     const { warnings } = await run(
       'failover',
       { ...home, backup: { ...backup, retention } },
-      { ...references, intg: intg.outputs },
+      { ...references, prod: prod.outputs },
     );
     expect(warnings).to.deep.equal([]);
   });

@@ -9,7 +9,7 @@ import type { AdapterContext } from '../../context';
 import { serverPlaces, serverTarget } from '../../places';
 import { containerClient, storeClient } from '../../store/client';
 import { readIdentities, type Identities } from '../seal';
-import { backupOf, openVaults } from '../vaults/vaults';
+import { backupOf, openKnownVaults, openVaults } from '../vaults/vaults';
 import { identitySet } from './identity';
 import { imagesSet } from './images';
 import { journalSet } from './journal';
@@ -37,9 +37,9 @@ export class Estate {
   private readonly vaults;
   private readonly company: string;
 
-  /** @throws StandbyError BackupNotConfigured, CredentialsMissing */
+  /** @throws StandbyError BackupNotConfigured, CredentialsMissing; LandscapeUnread where no vault can be found without it */
   constructor(private readonly context: AdapterContext) {
-    this.vaults = openVaults(context).all;
+    this.vaults = openKnownVaults(context);
     this.company = context.configuration().company;
   }
 
@@ -99,6 +99,8 @@ export class Estate {
   async run(asked: readonly DataSet[], done: (outcome: Outcome) => void, call: Call): Promise<readonly Outcome[]> {
     const { estate, retention, recipients } = this.configuration;
     const { environment } = this.context;
+    // What is taken goes into all of them.
+    const { all: vaults } = openVaults(this.context);
     const identities = await readIdentities(environment);
     const outcomes: Outcome[] = [];
     for (const dataSet of asked.length > 0 ? asked : estateSets) {
@@ -106,7 +108,7 @@ export class Estate {
         keepSet(
           set,
           {
-            ...{ company: this.company, vaults: this.vaults, retention, recipients, identities, now: Date.now },
+            ...{ company: this.company, vaults, retention, recipients, identities, now: Date.now },
             ...(dataSet === 'logs' ? { atLeastMs: estate.logsDays * dayMs } : {}),
             secondKey: () => secondKey(environment, identities, recipients),
           },

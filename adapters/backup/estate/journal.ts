@@ -6,7 +6,7 @@ import { StandbyError } from '../../../failover/errors';
 import { readLines, toLine, verifyChain } from '../../../failover/journal';
 import type { JournalEntry } from '../../../failover/ports';
 import { createJournal, type TwofoldJournal } from '../../journal/journal';
-import { textFile } from './files';
+import { jsonFile, textFile } from './files';
 
 export interface JournalPlace {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -14,14 +14,12 @@ export interface JournalPlace {
 }
 
 const ending = '.jsonl';
+/** How many entries each run has: where nothing was ever carried out, that is what is kept. */
+const indexFile = 'runs.json';
 
 export const journalSet = (place: JournalPlace): EstateSet => ({
   dataSet: 'journal',
   tool: 'standby runs',
-  nothing: async () => {
-    const runs = await withJournal(place, (journal) => journal.runs());
-    return runs.length === 0 ? 'no run was ever recorded' : undefined;
-  },
   collect: (call) => collect(place, call),
   compare: (files) => compare(place, files),
   restore: (files, call) => restore(place, files, call),
@@ -42,12 +40,20 @@ async function withJournal<T>(place: JournalPlace, act: (journal: TwofoldJournal
 async function collect(place: JournalPlace, { progress }: Call): Promise<readonly EstateFile[]> {
   const runs = await withJournal(place, (journal) => journal.runs());
   progress(`${runs.length} runs`);
-  return runs.map(({ run, entries }) => {
+  const files = runs.map(({ run, entries }) => {
     verifyChain(entries);
     return textFile(`${run}${ending}`, entries.map(toLine).join(''));
   });
+  return [
+    jsonFile(
+      indexFile,
+      runs.map(({ run, entries }) => ({ run, entries: entries.length })),
+    ),
+    ...files,
+  ];
 }
 
+const runsIn = (files: readonly EstateFile[]) => files.filter(({ name }) => name.endsWith(ending));
 const entriesOf = ({ bytes }: EstateFile): readonly JournalEntry[] => readLines(bytes.toString('utf8')).entries;
 const runOf = ({ name }: EstateFile) => name.slice(0, -ending.length);
 const sameBeginning = (one: readonly JournalEntry[], other: readonly JournalEntry[]) => {
@@ -59,7 +65,7 @@ async function compare(place: JournalPlace, files: readonly EstateFile[]): Promi
   const now = new Map(
     (await withJournal(place, (journal) => journal.runs())).map(({ run, entries }) => [run, entries]),
   );
-  return files.flatMap((file): Difference[] => {
+  return runsIn(files).flatMap((file): Difference[] => {
     const [kept, there] = [entriesOf(file), now.get(runOf(file)) ?? []];
     const what = `run ${runOf(file)}`;
     const detail = `${there.length} entries there, ${kept.length} in the backup`;
@@ -73,7 +79,7 @@ async function compare(place: JournalPlace, files: readonly EstateFile[]): Promi
 async function restore(place: JournalPlace, files: readonly EstateFile[], call: Call): Promise<readonly string[]> {
   return withJournal(place, async (journal) => {
     const done: string[] = [];
-    for (const file of files) {
+    for (const file of runsIn(files)) {
       const kept = entriesOf(file);
       verifyChain(kept);
       const there = await journal.read(runOf(file));

@@ -17,6 +17,7 @@ import { apps, sites, type Site } from '../../../config/fields';
 import { apiVersions, cloudOf } from '../../azure/cloud';
 import type { AdapterContext } from '../../context';
 import { cloudflare, cloudflareText, recordsOf, zoneId } from '../../names/cloudflare';
+import { editState, withRecordIds } from '../../pulumi/edit';
 import { groupOf, keptOf, orNothing, putBack, readOne } from './azure';
 import { jsonFile, readJsonFile, textFile } from './files';
 
@@ -31,12 +32,15 @@ const fileNames = (zone: string) => ({
 });
 const privateFile = (site: Site) => `azure/${site}.zone.json`;
 
-export const namesSet = (context: AdapterContext): EstateSet => ({
+/** Tells the failover stack's state what the ids of records are now. @returns whether it had other ones. */
+type Learn = (context: AdapterContext, call: Call) => Promise<boolean>;
+
+export const namesSet = (context: AdapterContext, learn: Learn = learnRecords): EstateSet => ({
   dataSet: 'names',
   tool: 'Cloudflare API v4, Azure Resource Manager',
   collect: (call) => collect(context, call),
   compare: async (files, call) => (await changes(context, files, call)).flatMap(({ differences }) => differences),
-  restore: (files, call) => restore(context, files, call),
+  restore: (files, call) => restore(context, files, learn, call),
 });
 
 async function collect(context: AdapterContext, call: Call): Promise<readonly EstateFile[]> {
@@ -180,7 +184,12 @@ async function privateChanges(
   };
 }
 
-async function restore(context: AdapterContext, files: readonly EstateFile[], call: Call): Promise<readonly string[]> {
+async function restore(
+  context: AdapterContext,
+  files: readonly EstateFile[],
+  learn: Learn,
+  call: Call,
+): Promise<readonly string[]> {
   const all = (await changes(context, files, call)).filter(({ count }) => count > 0);
   const done: string[] = [];
   for (const { make, done: what, count } of all) {
@@ -188,5 +197,16 @@ async function restore(context: AdapterContext, files: readonly EstateFile[], ca
     call.progress(`${count} ${what}`);
     done.push(`${count} ${what}`);
   }
+  if (await learn(context, call)) done.push('the failover stack’s state knows records that were made anew');
   return done;
+}
+
+/** Records of hosts are the failover stack's: without their new ids its next update would fail. */
+async function learnRecords(context: AdapterContext, call: Call): Promise<boolean> {
+  const records = await recordsOf(
+    context,
+    await zoneId(context, context.configuration().zone, call.signal),
+    call.signal,
+  );
+  return editState(context.environment, 'failover', (state) => withRecordIds(state, records), call);
 }

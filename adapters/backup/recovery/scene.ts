@@ -1,8 +1,10 @@
 /** What a restore is about: where the past comes from, the server that has the business now, and how the one becomes the other. */
 import * as os from 'node:os';
-import { recoveredServer } from '../../../config/servers';
+import type { Switch } from '../../../config/failover';
+import { recoveredServer, type ServerPlan } from '../../../config/servers';
 import { StandbyError } from '../../../failover/errors';
 import type { Instant } from '../../../backup/model';
+import type { ThrowAwayServer } from '../../../backup/ports';
 import { runsFolder } from '../../journal/local';
 import { serverPlaces, serverTarget } from '../../places';
 import { admit, fence } from '../../postgres/admission';
@@ -24,7 +26,7 @@ export interface Scene {
   /** Name of a server that stays. */
   newName(at: Instant): string;
   /** What a person does to work on a restored server. */
-  switchTo(server: { readonly name?: string; readonly host: string; readonly port: number }): readonly string[];
+  switchTo(server: Pick<ThrowAwayServer, 'host' | 'port' | 'recoveryPoint'>): readonly string[];
   /** Takes the right to write from the applications. @returns sessions that were ended. @throws StandbyError NoFence */
   stopWrites(signal: AbortSignal): Promise<number>;
   /** Gives it back. @throws StandbyError NoFence */
@@ -50,13 +52,42 @@ async function managed(environment: Environment, signal: AbortSignal): Promise<S
     recovery: new AzureRecovery({ context, server: place.name, who: who() }),
     ...{ live, name: place.name, runs: runsFolder(environment) },
     newName: (at) => `${recoveredServer(company, { site: place.site, epoch: epoch + 1 })}-${stamp(at)}`,
-    switchTo: ({ host }) => [
-      `it has the databases, logins and passwords of ${place.name} as they were, closed as they were; its firewall admits operators alone`,
-      `no entry of standby:recoveries describes a server that was restored in its own region: bind the applications to ${host} yourself, or bring its tables back with --tables`,
+    switchTo: ({ recoveryPoint }) => [
+      `it has the databases, logins and passwords of ${place.name} as they were, closed as they were; its firewall admits operators alone: look at it`,
+      ...(recoveryPoint === undefined ? [] : wayBehind(context.configuration(), place, recoveryPoint)),
     ],
     stopWrites: async (within) => (await fence(live, epoch, true, within)).cut,
     openWrites: (within) => admit(live, epoch, within),
   };
+}
+
+/**
+ * What a person types to have the business work on a server's data as they were: the plan makes its own server from the same second,
+ * protected, fenced and watched as all of its servers are.
+ */
+export function wayBehind(
+  { company, epoch, recoveries }: Switch,
+  { name, site }: Pick<ServerPlan, 'name' | 'site'>,
+  at: Instant,
+): readonly string[] {
+  const next = epoch + 1;
+  const entry = {
+    epoch: next,
+    site,
+    method: 'pointInTimeRestore',
+    from: name,
+    pointInTime: new Date(at).toISOString(),
+  };
+  const values = [
+    ['epoch', next],
+    ...Object.entries(entry).map(([key, value]) => [`recoveries[${recoveries.length}].${key}`, value]),
+  ];
+  const pairs = values.map(([key, value]) => `--plaintext 'standby:${key}=${value}'`);
+  return [
+    `to have the business work on these data, type the two lines below: Azure makes ${recoveredServer(company, { site, epoch: next })} from the same second, ${name} is closed and kept with all that was committed later`,
+    `pulumi config set-all --stack failover --path ${pairs.join(' ')}`,
+    'pulumi up --stack failover',
+  ];
 }
 
 function selfRun(environment: Environment): Scene {

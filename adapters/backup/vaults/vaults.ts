@@ -34,6 +34,21 @@ export function openSiteVault(context: AdapterContext): Vault {
   return azureVault({ name: vaults.site, endpoint, container, keepsDays }, environment);
 }
 
+/**
+ * Those that can be found. The site's own is told by the stacks, another provider's stands in the configuration: that one is there also
+ * when the stacks' state is what was lost.
+ * @throws StandbyError CredentialsMissing; LandscapeUnread where there is no other
+ */
+export function openKnownVaults(context: AdapterContext): readonly Vault[] {
+  try {
+    return openVaults(context).all;
+  } catch (cause) {
+    const { offsite } = backupOf(context).vaults;
+    if (!offsite || !(cause instanceof StandbyError) || cause.code !== 'LandscapeUnread') throw cause;
+    return [s3Vault({ name: 'offsite', ...offsite }, context.environment)];
+  }
+}
+
 /** Asks nobody yet. @throws StandbyError CredentialsMissing */
 export function openVaults(context: AdapterContext): Vaults {
   const { vaults } = backupOf(context);

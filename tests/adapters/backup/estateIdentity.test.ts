@@ -82,6 +82,15 @@ describe('adapters/backup/estate: the identity provider', function () {
     expect(await set.restore!(files, call()), 'a second time').to.deep.equal([]);
   });
 
+  it('is as good as it was when people have come in since', async () => {
+    await sql('empty', `INSERT INTO user_entity (id, realm_id, username) VALUES ('u3', 'r1', 'new')`);
+    expect(await setOf('empty').compare(files, call())).to.deep.equal([
+      { what: 'rows of user_entity', how: 'extra', detail: '3 there, 2 in the backup' },
+    ]);
+    expect(await setOf('empty').restore!(files, call())).to.deep.equal([]);
+    await sql('empty', `DELETE FROM user_entity WHERE id = 'u3'`);
+  });
+
   it('says when keys or people are others, and is never put over them', async () => {
     await sql('empty', `UPDATE component_config SET value = 'another'`);
     await sql('empty', `DELETE FROM user_entity WHERE id = 'u2'`);

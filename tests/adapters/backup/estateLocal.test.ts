@@ -226,21 +226,27 @@ describe('adapters/backup/estate: the journal', function () {
   });
   after(() => store.remove());
 
+  it('is something also where nothing was ever carried out', async () => {
+    const set = journalSet(place(newFolder()));
+    const files = await set.collect(call());
+    expect(textOf(files, 'runs.json')).to.equal('[]\n');
+    expect(await set.compare(files, call())).to.deep.equal([]);
+    expect(await set.restore!(files, call())).to.deep.equal([]);
+  });
+
   it('comes back on a machine and in a store that know no run', async () => {
     const folder = newFolder();
     await write(folder, 'run-one', 3);
     await write(folder, 'run-two', 2);
     const set = journalSet(place(folder));
     const files = await set.collect(call());
-    expect(files.map(({ name }) => name)).to.have.members(['run-one.jsonl', 'run-two.jsonl']);
+    expect(files.map(({ name }) => name)).to.have.members(['runs.json', 'run-one.jsonl', 'run-two.jsonl']);
     expect(await set.compare(files, call())).to.deep.equal([]);
-    expect(await set.nothing!(call())).to.equal(undefined);
 
     await store.remove();
     store = new Store(238);
     await store.start();
     const empty = journalSet(place(newFolder()));
-    expect(await empty.nothing!(call()), 'an empty backup would be no backup').to.equal('no run was ever recorded');
     expect((await empty.compare(files, call())).map(({ how }) => how)).to.deep.equal(['missing', 'missing']);
     expect(await empty.restore!(files, call())).to.have.members(['run run-one: 3 entries', 'run run-two: 2 entries']);
     expect(await empty.restore!(files, call()), 'a second time').to.deep.equal([]);

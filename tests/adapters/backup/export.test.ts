@@ -129,6 +129,8 @@ describe('adapters: exports for customers', function () {
     const environment = { ...process.env, STANDBY_SCRATCH: scratch };
     const vault = new MemoryVault();
     await server.sql('CREATE ROLE clerk');
+    // The throw-away server has a role of that name too.
+    await server.sql('CREATE ROLE standby');
     await server.sql(
       'ALTER TABLE bookings ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON bookings TO clerk USING (true); ALTER ROLE drpadmin BYPASSRLS',
       'shop',

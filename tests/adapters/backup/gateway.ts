@@ -37,10 +37,15 @@ export class Gateway {
   readonly environment = { STANDBY_OFFSITE_KEY_ID: 'offsite', STANDBY_OFFSITE_SECRET: 'a-secret-of-this-test' };
   private child: ChildProcess | undefined;
   private endpoint = '';
+  private authority: string | undefined;
   port = 0;
 
-  /** @param certificate - files of a certificate for `localhost`; without it, no TLS. */
-  async start(certificate?: { readonly cert: string; readonly key: string }): Promise<void> {
+  /**
+   * @param certificate - files of a certificate for `localhost`; without it, no TLS.
+   * @param authority - that signed it (PEM), where this process does not trust it.
+   */
+  async start(certificate?: { readonly cert: string; readonly key: string }, authority?: string): Promise<void> {
+    this.authority = authority;
     const [files, versions] = ['files', 'versions'].map((name) => path.join(this.folder, name)) as [string, string];
     for (const folder of [files, versions]) fs.mkdirSync(folder);
     const port = (this.port = await freePort());
@@ -76,6 +81,7 @@ export class Gateway {
     return new S3Client({
       ...{ endpoint: this.endpoint, region, forcePathStyle: true, maxAttempts: 1 },
       credentials: { accessKeyId, secretAccessKey },
+      ...(this.authority === undefined ? {} : { requestHandler: { httpsAgent: { ca: this.authority } } }),
     });
   }
 

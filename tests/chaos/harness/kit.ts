@@ -61,7 +61,11 @@ export class Scenario {
   }
 
   static async begin(base: Base, number: number): Promise<Scenario> {
-    const world = await worldWith(base, number);
+    return Scenario.in(await worldWith(base, number));
+  }
+
+  /** In a world that is up, with PROD active in epoch 1. */
+  static async in(world: ChaosWorld): Promise<Scenario> {
     const scenario = new Scenario(world);
     await scenario.writers.start();
     await until('the first accepted write of PROD', () => scenario.wrote('prod', 1), 180_000);

@@ -1,6 +1,6 @@
 /** What a change of role leaves behind, as its own systems tell it: compared with what an undisturbed one left. */
 import * as fs from 'node:fs';
-import { fetch, Agent } from 'undici';
+import { fetch, Agent, type RequestInit } from 'undici';
 import { sites, type Site } from '../../../sandbox/world';
 import { stacks, type ChaosWorld, type Stack } from './world';
 
@@ -36,18 +36,53 @@ export async function endState(world: ChaosWorld): Promise<EndState> {
   return { activeSite, epoch, database: databaseServer, records, servers, workloads, previews };
 }
 
-/** One request to Cloudflare, as an operator sends it. */
-export async function cloudflare<T>(world: ChaosWorld, route: string): Promise<T> {
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** @throws Error with what the vendor answered, when it refuses. */
+async function ask(world: ChaosWorld, url: string, init: RequestInit): Promise<unknown> {
   const dispatcher = new Agent({ connect: { ca: fs.readFileSync(world.env['SSL_CERT_FILE'] ?? '', 'utf8') } });
   try {
-    const response = await fetch(`${world.env['CLOUDFLARE_BASE_URL']}${route}`, {
-      dispatcher,
-      headers: { authorization: `Bearer ${world.env['CLOUDFLARE_API_TOKEN']}` },
-    });
-    return ((await response.json()) as { result: T }).result;
+    const response = await fetch(url, { ...init, dispatcher });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${init.method ?? 'GET'} ${url}: ${response.status} ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
   } finally {
     await dispatcher.close();
   }
+}
+
+/** One request to Cloudflare, as an operator sends it. */
+export async function cloudflare<T>(
+  world: ChaosWorld,
+  route: string,
+  method: Method = 'GET',
+  body?: object,
+): Promise<T> {
+  const headers = { authorization: `Bearer ${world.env['CLOUDFLARE_API_TOKEN']}`, 'content-type': 'application/json' };
+  const url = `${world.env['CLOUDFLARE_BASE_URL']}${route}`;
+  const init = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
+  return ((await ask(world, url, init)) as { result: T }).result;
+}
+
+/** One request to Azure Resource Manager, likewise. @param path - with its api-version. */
+export async function azure<T>(world: ChaosWorld, path: string, method: Method = 'GET'): Promise<T> {
+  const { env } = world;
+  const { outside, ports } = world.modules.world;
+  const login = new URLSearchParams({
+    grant_type: 'client_credentials',
+    client_id: env['ARM_CLIENT_ID'] ?? '',
+    client_secret: env['ARM_CLIENT_SECRET'] ?? '',
+    scope: 'https://management.azure.com/.default',
+  });
+  const url = `https://${outside.login}:${ports.https}/${env['ARM_TENANT_ID']}/oauth2/v2.0/token`;
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const token = (await ask(world, url, { method: 'POST', headers, body: login.toString() })) as {
+    access_token: string;
+  };
+  return (await ask(world, `https://${outside.arm}:${ports.https}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token.access_token}` },
+  })) as T;
 }
 
 export async function recordsOf(world: ChaosWorld): Promise<Record<string, string>> {
