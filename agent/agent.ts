@@ -147,6 +147,7 @@ export class Agent {
     this.lastTick = now;
     if (leapsOfTime() !== this.leaps) this.observe({ saw: 'leap', at: now });
     this.leaps = leapsOfTime();
+    void this.parts.site.remember();
     const again = this.memory.closing;
     const { memory, actions } = decide(this.memory, now);
     this.memory = memory;

@@ -1,4 +1,5 @@
 /** Stops and opens the site: its epoch on the database servers, its applications on the cluster. */
+import { lookup } from 'node:dns/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { admit, fence, serverTime, type AdmissionTarget } from '../adapters/postgres/admission';
 import { StandbyError } from '../failover/errors';
@@ -10,7 +11,7 @@ const lookMs = 250;
 const stopMs = 20_000;
 /** For the servers to say whether there is anything to stop. */
 const headStartMs = 500;
-/** Where the applications work is looked up this often at most, and kept for when nobody can be asked. */
+/** Where the applications work, and where their servers are, is looked up this often at most, and kept for when nobody can be asked. */
 const placeMs = 10_000;
 
 /** It says nothing, or does not let this site in: what it would say of the epoch is not known. */
@@ -20,12 +21,15 @@ const isClosedToUs = (cause: unknown): cause is StandbyError =>
 export class SiteControl {
   private hosts: readonly string[];
   private placedAt = -Infinity;
+  private readonly addresses = new Map<string, string>();
+  private rememberedAt = -Infinity;
   private stopping: { readonly word: string; readonly done: Promise<void> } | undefined;
 
   constructor(
     private readonly server: AdmissionTarget,
     private readonly workloads: Workloads,
     private readonly log: Log,
+    private readonly lookUp: (host: string) => Promise<{ readonly address: string }> = (host) => lookup(host),
   ) {
     this.hosts = [server.host];
   }
@@ -85,6 +89,18 @@ export class SiteControl {
     }
   }
 
+  /** Finds out where the servers are: a site that is cut off may have nobody to ask for names, and must close them all the same. */
+  async remember(): Promise<void> {
+    if (performance.now() - this.rememberedAt < placeMs) return;
+    this.rememberedAt = performance.now();
+    await Promise.all(
+      this.hosts.map(async (host) => {
+        const found = await this.lookUp(host).catch(() => undefined);
+        if (found) this.addresses.set(host, found.address);
+      }),
+    );
+  }
+
   /** @returns whether the epoch is open there now; it is not where it never was. */
   private async openServer(
     target: AdmissionTarget,
@@ -113,13 +129,25 @@ export class SiteControl {
     signal: AbortSignal,
   ): Promise<boolean> {
     try {
-      const { cut, unknown } = await fence(target, epoch, true, signal, { hand });
+      const { cut, unknown } = await this.reach(target, (reached) => fence(reached, epoch, true, signal, { hand }));
       if (cut > 0) this.log('sessions ended', { server: target.host, epoch, cut });
       return unknown !== true;
     } catch (cause) {
       // A replica takes no write.
       if (cause instanceof StandbyError && cause.code === 'ServerIsReplica') return false;
       throw cause;
+    }
+  }
+
+  /** At its last known address, and where it has moved since, by its name. */
+  private async reach<T>(target: AdmissionTarget, act: (target: AdmissionTarget) => Promise<T>): Promise<T> {
+    const address = this.addresses.get(target.host);
+    if (address === undefined) return act(target);
+    try {
+      return await act({ ...target, address });
+    } catch (cause) {
+      if (!(cause instanceof StandbyError) || cause.code !== 'DatabaseUnreachable') throw cause;
+      return act(target);
     }
   }
 

@@ -5,6 +5,8 @@ import { until } from '../patience';
 
 export interface ServerTarget {
   readonly host: string;
+  /** Where the host was when its name could be looked up; whose certificate it is stays the host's. @default - it is looked up */
+  readonly address?: string;
   readonly port: number;
   readonly user: string;
   readonly password: string;
@@ -65,11 +67,12 @@ export async function connected<T>(
 }
 
 function makeClient(target: ServerTarget, patience: Patience): Client {
-  const { host, port, user, password, database, ca, plain, filling } = target;
+  const { host, address, port, user, password, database, ca, plain, filling } = target;
+  const named = { ...(ca ? { ca } : {}), ...(address === undefined ? {} : { servername: host }) };
   const statement = patience.statementMs ?? statementMs;
   const client = new Client({
-    ...{ host, port, user, password, database, ...(filling ? { options: fillingOptions } : {}) },
-    ssl: plain && loopback.test(host) ? false : ca ? { ca } : true,
+    ...{ host: address ?? host, port, user, password, database, ...(filling ? { options: fillingOptions } : {}) },
+    ssl: plain && loopback.test(host) ? false : Object.keys(named).length > 0 ? named : true,
     connectionTimeoutMillis: patience.connectMs ?? connectMs,
     statement_timeout: statement,
     // The server says it first, as long as it says anything.

@@ -23,6 +23,11 @@ export class TestServer {
     this.address = world.plan.database(index);
   }
 
+  /** Nobody here can look it up. */
+  get publicName(): string {
+    return `${this.name}.postgres.database.azure.com`;
+  }
+
   get target(): AdmissionTarget {
     const ca = fs.readFileSync(this.world.modules.authority.authorityFile, 'utf8');
     return {
@@ -130,7 +135,7 @@ export class TestServer {
   }
 
   private async writeCertificate(): Promise<void> {
-    const { cert, key } = await this.world.modules.authority.issue([this.address]);
+    const { cert, key } = await this.world.modules.authority.issue([this.address, this.publicName]);
     fs.writeFileSync(path.join(this.folder, 'server.crt'), cert);
     fs.writeFileSync(path.join(this.folder, 'server.key'), key, { mode: 0o600 });
     const files = ['server.crt', 'server.key'].map((file) => path.join(this.folder, file));

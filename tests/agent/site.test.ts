@@ -48,6 +48,22 @@ describe('the agent at its site’s servers', function () {
     expect(await writes(3)).to.equal(true);
   });
 
+  it('closes it also when its name can’t be looked up any more', async () => {
+    const { host } = server.target;
+    const applications = { servers: async () => [], stop: async () => 1 } as unknown as Workloads;
+    const known = [{ address: host }];
+    const cutOff = (): Promise<{ address: string }> => {
+      const found = known.shift();
+      return found ? Promise.resolve(found) : Promise.reject(new Error('EAI_AGAIN'));
+    };
+    const site = new SiteControl({ ...server.target, host: server.publicName }, applications, () => undefined, cutOff);
+    await site.remember();
+    expect(await writes(3)).to.equal(true);
+    await site.close(3, false, patience());
+    expect(await writes(3)).to.equal(false);
+    expect(await open(control(host), 3, false)).to.equal('open');
+  });
+
   it('does not take an epoch for open that is open nowhere', async () => {
     expect(await open(control(gone), 4, true)).to.equal('DatabaseUnreachable');
     expect(await open(control(server.target.host, gone), 4, false)).to.equal('DatabaseUnreachable');
