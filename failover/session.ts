@@ -138,12 +138,7 @@ export class Session {
   }
 
   /** @throws StandbyError StepTimeout when the time is over, whether the act notices or not. */
-  async within<T>(
-    step: PlannedStep,
-    limitMs: number,
-    act: (call: Call) => Promise<T>,
-    heard: Heard = {},
-  ): Promise<T> {
+  async within<T>(step: PlannedStep, limitMs: number, act: (call: Call) => Promise<T>, heard: Heard = {}): Promise<T> {
     const { clock } = this.ports;
     const over = new AbortController();
     const settled = new AbortController();
