@@ -158,7 +158,7 @@ describe('people', function () {
     const one = await begin();
     await one.standby(switchover, { killAt: at('result', 'promote') });
     const { code, stderr } = await one.standby(['abort']);
-    expect(code).to.equal(exits.refused);
+    expect(code).to.equal(exits.resumable);
     expect(stderr).to.match(/resume/);
     expect((await one.insist(['resume'])).code).to.equal(exits.done);
     one.moved();
