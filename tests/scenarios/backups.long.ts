@@ -177,7 +177,8 @@ describe('backups on the whole sandbox', function () {
       expect(json.recoveryPoint).to.equal(exported);
       expect(new Set(json.rows.map(({ tenant }) => tenant))).to.deep.equal(new Set(['t1']));
       const { sheets } = await readXlsx(await opened('xlsx'));
-      expect(sheets[0]?.rows.slice(0, 3)).to.deep.equal([
+      // The reader fills up rows that are shorter than others.
+      expect(sheets[0]?.rows.slice(0, 3).map((row) => row.filter(Boolean))).to.deep.equal([
         ['recovery point', exported],
         ['id', 'tenant', 'what'],
         [1, 't1', 'booking 1'],
