@@ -26,10 +26,19 @@ export interface ServerReading {
   readonly streaming?: boolean;
   /** Replica: seconds since the last transaction it replayed was committed; 0 when it has replayed all it received and streams. */
   readonly lagSeconds?: number;
-  /** Primary: end of the last log segment that was archived, where the server can tell. */
-  readonly archivedAt?: Instant;
+  /** Primary that archives its log itself, and says so: Azure's servers and our own. */
+  readonly archive?: ArchiveReading;
   /** Sessions of applications and identity provider now. */
   readonly sessions: number;
+}
+
+export interface ArchiveReading {
+  /** Upper bound: what was committed before then is in the archive. 0 when nothing was written since; absent when nothing ever was archived. */
+  readonly lagSeconds?: number;
+  /** The last attempt failed. */
+  readonly failing: boolean;
+  /** Bytes of WAL that are not archived yet. */
+  readonly pendingBytes: number;
 }
 
 export interface AppReading {

@@ -5,6 +5,9 @@ import { known, type Instant, type Reading } from './model';
 /** A reading that is older tells nothing of now. */
 export const staleAfterSeconds = 30;
 
+/** An archive of the log that is further behind would lose more than a restore from it may. */
+export const longestArchiveLagSeconds = 60;
+
 /** @returns the value, unless it is unknown or stale. */
 export const fresh = <T>(reading: Reading<T> | undefined, now: Instant): T | undefined =>
   reading && now - reading.at <= staleAfterSeconds * 1000 ? known(reading) : undefined;
@@ -13,7 +16,7 @@ export const fresh = <T>(reading: Reading<T> | undefined, now: Instant): T | und
 export function whyUnknown(reading: Reading<unknown> | undefined, now: Instant): string {
   if (!reading) return 'was not looked at';
   const age = `${Math.max(0, Math.round((now - reading.at) / 1000))} s ago`;
-  if ('unknown' in reading) return `is unknown since ${age} (${reading.unknown})`;
+  if ('unknown' in reading) return `is unknown (${reading.unknown}; asked ${age})`;
   return `was seen ${age}, which is more than ${staleAfterSeconds} s`;
 }
 

@@ -10,7 +10,6 @@ import * as path from 'node:path';
 import { z } from 'zod';
 import type { Call } from '../../backup/ports';
 import { StandbyError } from '../../failover/errors';
-import { connected, type ServerTarget } from '../postgres/connection';
 import { program, runProgram, type Ended } from './program';
 
 /** Behind this storage's name may stand another address: a private endpoint. */
@@ -72,7 +71,6 @@ export interface PgBackRestPlan {
 
 /** A segment is closed after this, however little is in it: with its transfer it stays under the 60 seconds that are promised. */
 const archiveTimeoutSeconds = 30;
-export const longestArchiveLagSeconds = 60;
 
 const azureLines = (repository: Extract<Repository, { kind: 'azure' }>) => ({
   type: 'azure',
@@ -249,38 +247,3 @@ export function createPgBackRest(
     },
   };
 }
-
-export interface ArchiveReading {
-  /** Upper bound: what was committed before then is in the archive. 0 when nothing was written since. */
-  readonly lagSeconds: number;
-  /** The last attempt failed. */
-  readonly failing: boolean;
-  /** Bytes of WAL that are not archived yet. */
-  readonly pendingBytes: number;
-}
-
-/** How far the archive is behind, by the server's own word. @throws StandbyError ArchiveOff where nothing was ever archived. */
-export const archiveLag = (target: ServerTarget, signal: AbortSignal): Promise<ArchiveReading> =>
-  connected(target, signal, async (client) => {
-    // The last file may also be a label of a backup, named after an earlier segment, or a history, which names none: then more is
-    // taken to be missing than is.
-    const { rows } = await client.query<{ behind: number | null; failing: boolean; pending: string }>(
-      `SELECT extract(epoch FROM clock_timestamp() - a.last_archived_time)::float8 AS behind,
-         coalesce(a.last_failed_time > a.last_archived_time, a.last_failed_time IS NOT NULL) AS failing,
-         pg_current_wal_lsn() - '0/0'::pg_lsn - coalesce(w.segments, 0) * s.size AS pending
-       FROM pg_stat_archiver a
-       CROSS JOIN (SELECT setting::numeric AS size FROM pg_settings WHERE name = 'wal_segment_size') s
-       CROSS JOIN LATERAL (SELECT CASE WHEN a.last_archived_wal ~ '^[0-9A-F]{24}' THEN
-           ('x' || substr(a.last_archived_wal, 9, 8))::bit(32)::bigint::numeric * (4294967296 / s.size)
-             + ('x' || substr(a.last_archived_wal, 17, 8))::bit(32)::bigint + 1 END AS segments) w`,
-    );
-    const row = rows[0];
-    if (!row || row.behind === null) {
-      throw new StandbyError(
-        'ArchiveOff',
-        `server ${target.host}:${target.port} has archived nothing: see archive_mode`,
-      );
-    }
-    const pendingBytes = Math.max(0, Number(row.pending));
-    return { lagSeconds: pendingBytes === 0 ? 0 : row.behind, failing: row.failing, pendingBytes };
-  });

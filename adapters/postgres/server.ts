@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import { epochRole } from '../../config/credentials';
 import type { ServerReading } from '../../failover/model';
 import type { AdmissionTarget } from './admission';
+import { readArchive } from './archive';
 import { connected, type Patience } from './connection';
 
 interface Row {
@@ -11,7 +12,6 @@ interface Row {
   readonly position: string | null;
   readonly streaming: boolean;
   readonly behind: number | null;
-  readonly archived: Date | null;
   readonly sessions: number;
   readonly token: boolean;
 }
@@ -25,7 +25,6 @@ const question = `
     CASE WHEN NOT r.replica THEN NULL
          WHEN pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() THEN 0
          ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END AS behind,
-    (SELECT last_archived_time FROM pg_stat_archiver) AS archived,
     (SELECT count(*)::int FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND (starts_with(usename, $1) OR datname = $2)) AS sessions,
     to_regclass('standby_plan.token') IS NOT NULL AS token
@@ -45,6 +44,7 @@ async function read(client: Client, { company, identityDatabase }: AdmissionTarg
   const { rows } = await client.query<Row>(question, [prefix, identityDatabase]);
   const row = rows[0] as Row;
   const token = row.token ? await readToken(client) : undefined;
+  const archive = row.replica ? undefined : await readArchive(client);
   // A replica that has replayed all it received is up to date only while it receives.
   const lag = row.behind === 0 && !row.streaming ? await sinceLastTransaction(client) : row.behind;
   return {
@@ -54,7 +54,7 @@ async function read(client: Client, { company, identityDatabase }: AdmissionTarg
     position: row.position ?? '0/0',
     ...(row.replica ? { streaming: row.streaming } : {}),
     ...(lag === null ? {} : { lagSeconds: lag }),
-    ...(row.archived ? { archivedAt: row.archived.getTime() } : {}),
+    ...(archive ? { archive } : {}),
     sessions: row.sessions,
   };
 }

@@ -1,5 +1,5 @@
 /** What is seen, with the age of every reading. What is unknown or old is never shown as good. */
-import { staleAfterSeconds } from '../../failover/readings';
+import { longestArchiveLagSeconds, staleAfterSeconds } from '../../failover/readings';
 import type {
   AppReading,
   BackupReading,
@@ -45,18 +45,30 @@ function line<T>(
 }
 
 function serverText(server: ServerReading, epoch: number, inUse: boolean): Judged {
-  const { role, writable, token, position, streaming, lagSeconds, archivedAt, sessions } = server;
+  const { role, writable, token, position, streaming, lagSeconds, sessions } = server;
   const open = token ? `, epoch ${token.epoch} ${token.open ? 'may write' : 'is closed'}` : ', no epoch admitted';
   const lag =
     role === 'replica'
       ? `, ${streaming ? 'streams' : 'does not stream'}, lag ${lagSeconds === undefined ? 'unknown' : seconds(lagSeconds)}`
       : '';
-  const archived = archivedAt === undefined ? '' : `, archived to ${new Date(archivedAt).toISOString()}`;
-  const text = `${role}${writable ? ', writable' : ', read-only'}${open}${lag}, at ${position}${archived}, ${sessions} sessions`;
-  const serves = role === 'primary' && writable && (!token || (token.open && token.epoch === epoch));
+  const [archived, archive] = archiveText(server.archive);
+  const text = `${role}${writable ? ', writable' : ', read-only'}${open}${lag}, at ${position}${archive}, ${sessions} sessions`;
+  const serves = role === 'primary' && writable && archived && (!token || (token.open && token.epoch === epoch));
   if (inUse) return [serves ? 'good' : 'bad', text];
   if (role === 'replica') return [streaming ? 'good' : 'bad', text];
   return [token?.open && token.epoch >= epoch ? 'bad' : 'plain', text];
+}
+
+/** @returns whether a restore from it would lose no more than is promised; one that nobody tells of is not judged. */
+function archiveText(archive: ServerReading['archive']): readonly [well: boolean, text: string] {
+  if (!archive) return [true, ''];
+  const { lagSeconds = Infinity, failing, pendingBytes } = archive;
+  const behind = lagSeconds === Infinity ? 'holds nothing' : `${seconds(lagSeconds)} behind`;
+  const size = pendingBytes > 0 ? ` by ${(pendingBytes / 2 ** 20).toFixed(1)} MB` : '';
+  return [
+    !failing && lagSeconds <= longestArchiveLagSeconds,
+    `, archive of the log ${behind}${size}${failing ? ', and the last attempt failed' : ''}`,
+  ];
 }
 
 function appsText(apps: readonly AppReading[], active: boolean): Judged {

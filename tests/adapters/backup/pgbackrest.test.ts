@@ -8,7 +8,6 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { Client } from 'pg';
 import {
-  archiveLag,
   createPgBackRest,
   parseVerify,
   renderConfiguration,
@@ -16,6 +15,8 @@ import {
   type PgBackRestPlan,
 } from '../../../adapters/backup/pgbackrest';
 import { isRoot, program, startProgram } from '../../../adapters/backup/program';
+import { readArchive } from '../../../adapters/postgres/archive';
+import type { ArchiveReading } from '../../../failover/model';
 import { TestWorld, until } from '../../kubernetes/world';
 import { accepts, call, freePort, Gateway, outcome } from './gateway';
 
@@ -187,15 +188,11 @@ describe('pgBackRest of a server that we run ourselves', function () {
       await client.end();
     }
   }
-  const target = () => ({
-    host: folder,
-    port: 5432,
-    user: 'postgres',
-    password: '',
-    database: 'postgres',
-    plain: true,
-  });
-  const lag = () => archiveLag(target(), AbortSignal.timeout(10_000));
+  async function lag(): Promise<ArchiveReading | undefined> {
+    const client = new Client({ host: folder, user: 'postgres', database: 'postgres' });
+    await client.connect();
+    return readArchive(client).finally(() => client.end());
+  }
 
   it('has no secret in its configuration, nor on the command line of the archive', () => {
     const shown = `${renderConfiguration(plan)}\n${Object.values(tool.serverSettings).join('\n')}`;
@@ -209,7 +206,7 @@ describe('pgBackRest of a server that we run ourselves', function () {
   });
 
   it('archives into both repositories and backs up, in full and what has changed', async () => {
-    expect(await outcome(lag())).to.equal('ArchiveOff');
+    expect(await lag()).to.equal(undefined);
     await tool.createStanza(call());
     await tool.check(call());
     await sql('CREATE TABLE things AS SELECT generate_series(1, 1000) AS id');
@@ -229,14 +226,14 @@ describe('pgBackRest of a server that we run ourselves', function () {
   it('says how far the archive is behind, and that it fails', async () => {
     // The last file that went there is the label of a backup, which says nothing of the segments.
     await sql('INSERT INTO things SELECT generate_series(1, 1000)');
-    expect((await lag()).pendingBytes).to.be.above(0);
+    expect((await lag())?.pendingBytes).to.be.above(0);
     const hasArchived = async () =>
       ((await lag().catch(() => undefined))?.pendingBytes ?? Infinity) < 16 * 2 ** 20 || undefined;
     await sql('SELECT pg_switch_wal()');
     await until('all is archived', hasArchived, 60_000);
     const before = await lag();
-    expect(before.failing).to.equal(false);
-    expect(before.lagSeconds).to.be.below(60);
+    expect(before?.failing).to.equal(false);
+    expect(before?.lagSeconds).to.be.below(60);
     server!.kill('SIGINT');
     await once(server!, 'exit');
     await startServer({ archive_command: 'false' });

@@ -73,6 +73,7 @@ export class ChaosWorld {
     this.identity = { STANDBY_WORLD: String(number), STANDBY_HOME: this.home, STANDBY_REPOSITORY: own.repository };
     this.modules = modulesOf<Modules>(this.identity, sources);
     const cache = path.join(this.home, 'cache');
+    fs.mkdirSync(this.home, { recursive: true });
     if (!fs.existsSync(cache)) fs.symlinkSync(own.folders.cache, cache);
   }
 
