@@ -1,10 +1,11 @@
 /** Carries a plan out: intent before act, result after, in the order of its graph, until it is done or the first step fails. */
+import type { Site } from '../config/fields';
 import { StandbyError, type Exit } from './errors';
 import { fingerprint } from './fingerprint';
 import { fold, nextEntry, verifyChain } from './journal';
 import { known, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
 import type { JournalEntry, Ports } from './ports';
-import { hasUnknown } from './readings';
+import { fresh, hasUnknown, whyUnknown } from './readings';
 import { asFault, Session, type SessionOptions } from './session';
 import { steps as everyStep, type StepTable } from './steps';
 
@@ -98,8 +99,13 @@ async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOpt
       `run ${plan.id} ${outcome ? 'was taken back' : 'is being taken back'}: ${outcome ? 'plan again' : 'finish that with standby abort'}`,
     );
   }
-  const seen = await observe(ports, lost, options);
+  let seen = await observe(ports, lost, options);
   checkSuperseded(session.state.plan, seen);
+  if (options.lost === undefined && session.isHarmless() && isPlanned(plan)) {
+    // One look can miss what is there.
+    if (!answers(plan.from, seen)) seen = await observe(ports, lost, options);
+    checkLeft(plan, seen);
+  }
   await session.record({
     type: 'resume',
     who: options.who,
@@ -131,8 +137,19 @@ function checkSuperseded(plan: Plan, seen: Observation): void {
   );
 }
 
-/** Steps that leave the business where it runs. */
-const harmless: ReadonlySet<StepId> = new Set(['prepare', 'lookup-names', 'reprotect', 'export-diverged']);
+const isPlanned = ({ kind }: Plan): boolean => kind === 'switchover' || kind === 'failback';
+const answers = (site: Site, { sites, at }: Observation): boolean => fresh(sites[site].cluster, at) !== undefined;
+
+/** What is planned needs the site that it leaves. While the business still runs there, an update would only wait for it. */
+function checkLeft({ kind, from, to }: Plan, seen: Observation): void {
+  if (answers(from, seen)) return;
+  throw new StandbyError(
+    'SiteSilent',
+    `the cluster of ${from} ${whyUnknown(seen.sites[from].cluster, seen.at)}, and the ${kind} needs it; nothing was changed: ` +
+      `wait until it answers, or say standby abort --site-is-lost "reason", then standby failover --to ${to}`,
+    { exit: 'refused' },
+  );
+}
 
 class Run {
   private failure: { readonly step: StepId; readonly cause: unknown } | undefined;
@@ -194,9 +211,8 @@ class Run {
 
   private exitOf(cause: StandbyError): Exit {
     if (cause.exit === 'person') return 'person';
-    const { plan, steps } = this.session.state;
-    const touched = [...steps].some(([id, { state }]) => state !== 'waiting' && !harmless.has(id));
-    return touched || plan.kind === 'failover' ? 'resumable' : 'safe';
+    const { session } = this;
+    return session.isHarmless() && session.state.plan.kind !== 'failover' ? 'safe' : 'resumable';
   }
 
   /** The proof of the fence is made again when a run goes on: nobody knows what happened in between. */

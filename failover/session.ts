@@ -26,6 +26,9 @@ interface Heard {
   last?: string;
 }
 
+/** Steps that leave the business where it runs. */
+const harmless: ReadonlySet<StepId> = new Set(['prepare', 'lookup-names', 'reprotect', 'export-diverged']);
+
 export class Session {
   private queue: Promise<void> = Promise.resolve();
   private folded: RunState;
@@ -73,6 +76,11 @@ export class Session {
 
   stateOf(id: StepId) {
     return this.state.steps.get(id) ?? { state: 'waiting' as const, attempts: 0 };
+  }
+
+  /** @returns whether nothing was begun yet that the business would notice. */
+  isHarmless(): boolean {
+    return [...this.folded.steps].every(([id, { state }]) => state === 'waiting' || harmless.has(id));
   }
 
   /** @throws StandbyError when nothing may be begun any more. */

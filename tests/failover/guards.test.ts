@@ -4,7 +4,7 @@ import { fold, nextEntry, readLines, toLine, verifyChain } from '../../failover/
 import type { Plan, RunEvent, StepId } from '../../failover/model';
 import type { JournalEntry } from '../../failover/ports';
 import { steps, type Step, type StepTable } from '../../failover/steps';
-import { changes, observe, Process } from './process';
+import { changes, observe, Process, type Calling } from './process';
 import { lose, rules } from './observations';
 import { outcome, planFor, resume, run, scenarios, type Scenario } from './scenarios';
 import type { World } from './world';
@@ -67,6 +67,32 @@ describe('a run is refused', () => {
     const ran = await resume(world, plan);
     expect(outcome(ran)).to.match(/^Superseded: .*epoch 3/);
     untouched(ran.process);
+  });
+
+  it('when the site that it leaves has fallen silent before anything was stopped there, and goes on when it answers', async () => {
+    for (const [name, from] of [
+      ['switchover 1c', 'prod'],
+      ['failback after 1b', 'intg'],
+    ] as const) {
+      const one = scenario(name);
+      const world = one.world();
+      const plan = planFor(one, world);
+      const before = ({ name: call }: Calling) => {
+        if (call === 'stacks.update') throw new StandbyError('PulumiFailed', 'the region does not answer');
+      };
+      expect(outcome(await run(world, plan, { before })), name).to.match(
+        /^failed at (prepare|reprotect): PulumiFailed/,
+      );
+      world.cutOff(from);
+      const ran = await resume(world, plan);
+      expect(outcome(ran), name).to.match(
+        new RegExp(`^SiteSilent: the cluster of ${from} is unknown .*--site-is-lost`),
+      );
+      untouched(ran.process);
+      world.heal(from);
+      expect(outcome(await resume(world, plan)), name).to.equal('done');
+      expect(world.violations).to.deep.equal([]);
+    }
   });
 
   it('does not look again at what was seen a moment ago, unless a run has ended since', async () => {
