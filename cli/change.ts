@@ -109,7 +109,10 @@ async function carryOut(
   signal: AbortSignal,
 ): Promise<void> {
   const wish = wishOf(kind, options, world.context.configuration());
-  const look = () => world.ports.observer.observe(signal);
+  const look = (again = false) => {
+    if (again) progress.warn('not everything answers: looking again, for longer');
+    return world.ports.observer.observe(signal, again);
+  };
   const { plan, seen } =
     options.plan === undefined
       ? await planned(look, wish, options, signal)
@@ -125,10 +128,10 @@ async function carryOut(
 
 /**
  * Plans; where only a person's word is missing and there is somebody to ask, asks for it. One look can miss what is there: a
- * refusal, or a question to a person, rests on two.
+ * refusal, or a question to a person, rests on two, the second a patient one.
  */
 async function planned(
-  look: () => Promise<Observation>,
+  look: (again?: boolean) => Promise<Observation>,
   first: Wish,
   options: Options,
   signal: AbortSignal,
@@ -143,7 +146,7 @@ async function planned(
       if (!(cause instanceof StandbyError)) throw cause;
       if (again) {
         again = false;
-        seen = await look();
+        seen = await look(true);
         continue;
       }
       const more = await answer(cause, seen, wish, options, signal);

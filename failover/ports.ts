@@ -24,8 +24,11 @@ export interface Call {
 }
 
 export interface Observer {
-  /** Looks at everything at once, within 5 s whatever is silent. */
-  observe(signal: AbortSignal): Promise<Observation>;
+  /**
+   * Looks at everything at once, within 5 s whatever is silent.
+   * @param again - a second look, which waits 12 s for what is late. @default - false
+   */
+  observe(signal: AbortSignal, again?: boolean): Promise<Observation>;
 }
 
 /** The three stacks, through the engine of Pulumi. */

@@ -48,8 +48,8 @@ interface Begun {
   readonly seen: Observation;
 }
 
-const observe = (ports: Ports, lost: AbortSignal, { signal }: RunOptions): Promise<Observation> =>
-  ports.observer.observe(signal ? AbortSignal.any([lost, signal]) : lost);
+const observe = (ports: Ports, lost: AbortSignal, { signal }: RunOptions, again = false): Promise<Observation> =>
+  ports.observer.observe(signal ? AbortSignal.any([lost, signal]) : lost, again);
 
 async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOptions): Promise<Begun> {
   const newest = await ports.journal.read();
@@ -63,10 +63,9 @@ async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOp
   if (now > plan.expiresAt) throw stale(`expired at ${new Date(plan.expiresAt).toISOString()}`);
   const { seen: earlier } = options;
   const recent = earlier && now - earlier.at <= momentMs && earlier.at > ended ? earlier : undefined;
-  const look = () => observe(ports, lost, options);
-  let seen = recent ?? (await look());
+  let seen = recent ?? (await observe(ports, lost, options));
   // One look can miss what is there.
-  if (fingerprint(seen) !== plan.fingerprint && hasUnknown(seen)) seen = await look();
+  if (fingerprint(seen) !== plan.fingerprint && hasUnknown(seen)) seen = await observe(ports, lost, options, true);
   if (fingerprint(seen) !== plan.fingerprint) throw stale('is of another world than the one that is there now');
   const entry = nextEntry(undefined, plan.id, ports.clock.now(), { type: 'plan', plan, who: options.who });
   await ports.journal.append(entry);
@@ -103,7 +102,7 @@ async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOpt
   checkSuperseded(session.state.plan, seen);
   if (options.lost === undefined && session.isHarmless() && isPlanned(plan)) {
     // One look can miss what is there.
-    if (!answers(plan.from, seen)) seen = await observe(ports, lost, options);
+    if (!answers(plan.from, seen)) seen = await observe(ports, lost, options, true);
     checkLeft(plan, seen);
   }
   await session.record({

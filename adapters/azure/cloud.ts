@@ -29,14 +29,14 @@ export interface Order {
   readonly apiVersion: string;
   readonly body?: object;
   readonly signal: AbortSignal;
-  /** Of one attempt. @default - 5 s */
+  /** Of one attempt. @default - 10 s */
   readonly withinMs?: number;
   /** @default - 3 */
   readonly tries?: number;
 }
 
 const publicCloud = 'https://management.azure.com';
-const attemptMs = 5_000;
+const attemptMs = 10_000;
 
 export class Cloud {
   private readonly credential: TokenCredential;

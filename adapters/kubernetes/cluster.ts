@@ -1,4 +1,4 @@
-/** A site's Kubernetes API: credentials from Azure, kept in memory; silence is noticed in seconds. */
+/** A site's Kubernetes API: credentials from Azure, kept in memory; silence is noticed in seconds, slowness is borne. */
 import type { Site } from '../../config/fields';
 import { StandbyError } from '../../failover/errors';
 import { apiVersions, cloudOf } from '../azure/cloud';
@@ -6,7 +6,7 @@ import type { AdapterContext } from '../context';
 import { exchange, passing } from '../http';
 import { accessOf, type Access } from './kubeconfig';
 
-const answerMs = 3_000;
+const answerMs = 8_000;
 
 export interface Deployment {
   readonly metadata: { readonly name: string };

@@ -5,7 +5,7 @@ import { exchange, passing, waitAsked, type Answer } from '../http';
 import { Passing, trying } from '../patience';
 
 const api = 'https://api.cloudflare.com/client/v4';
-const attemptMs = 5_000;
+const attemptMs = 10_000;
 
 export interface PublicRecord {
   readonly id: string;
@@ -26,7 +26,7 @@ interface Order {
   readonly path: string;
   readonly body?: object;
   readonly signal: AbortSignal;
-  /** Of one attempt. @default - 5 s */
+  /** Of one attempt. @default - 10 s */
   readonly withinMs?: number;
   readonly tries?: number;
 }

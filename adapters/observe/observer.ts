@@ -25,21 +25,32 @@ import { askPage, publicHosts } from '../probe/pages';
 import { readBackup } from './backups';
 import { reading } from './reading';
 
-/** Of one look. They begin together; what waits for another one gets a little more, and all is over within 5 s. */
-const lookMs = 3_500;
-const followingMs = 4_200;
+/** Of a look at one thing. They begin together; what waits for another one gets a little more. */
+interface Times {
+  readonly lookMs: number;
+  readonly followingMs: number;
+}
+/** All is over within 5 s. */
+const soon: Times = { lookMs: 3_500, followingMs: 4_200 };
+/** A vendor in trouble often answers, but late: that alone refuses nothing. */
+const patient: Times = { lookMs: 10_000, followingMs: 12_000 };
 
 export interface Extra {
   readonly stacks: () => Promise<Observation['stacks']>;
   readonly leases: Leases;
 }
 
-export function createObserver(context: AdapterContext, extra: Extra): Observer {
-  return { observe: (signal) => observe(context, extra, signal) };
+interface Look extends Times {
+  readonly signal: AbortSignal;
 }
 
-async function observe(context: AdapterContext, { stacks, leases }: Extra, signal: AbortSignal): Promise<Observation> {
+export function createObserver(context: AdapterContext, extra: Extra): Observer {
+  return { observe: (signal, again = false) => observe(context, extra, { signal, ...(again ? patient : soon) }) };
+}
+
+async function observe(context: AdapterContext, { stacks, leases }: Extra, look: Look): Promise<Observation> {
   const at = Date.now();
+  const { signal, lookMs, followingMs } = look;
   const call: (signal: AbortSignal) => Call = (limit) => ({ signal: limit, progress: () => undefined });
   const places = serverPlaces(context);
   const lease = reading(lookMs, signal, (limit) => leases.read(call(limit)));
@@ -51,22 +62,22 @@ async function observe(context: AdapterContext, { stacks, leases }: Extra, signa
     const backup = reading(followingMs, signal, (limit) => readBackup(context, name, alive, limit));
     return { name, server, backup };
   });
-  const vault = context.configuration().backup && observeVault(context, signal);
-  const both = sites.map((site) => observeSite(context, leases, site, signal));
+  const vault = context.configuration().backup && observeVault(context, look);
+  const both = sites.map((site) => observeSite(context, leases, site, look));
   const [prod, intg] = both as [Promise<SiteObservation>, Promise<SiteObservation>];
-  const zone = publicZone(context, signal);
+  const zone = publicZone(context, look);
   return settled({
     at,
     configuration: configurationOf(context),
-    stacks: readStacks(stacks, signal),
+    stacks: readStacks(stacks, look),
     sites: settled({ prod, intg }),
     servers: settled(Object.fromEntries(servers.map(({ name, server }) => [name, server]))),
     backups: settled(Object.fromEntries(servers.map(({ name, backup }) => [name, backup]))),
     ...(vault ? { vault } : {}),
-    names: readNames(context, signal),
+    names: readNames(context, look),
     records: zone.records,
     lease,
-    apis: settled({ azure: readAzure(context, signal), cloudflare: zone.latency }),
+    apis: settled({ azure: readAzure(context, look), cloudflare: zone.latency }),
     ingress: {
       prod: context.landscape.sites.prod.network.ingressAddress,
       intg: context.landscape.sites.intg.network.ingressAddress,
@@ -96,14 +107,14 @@ async function aliveAt(
 }
 
 /** Nothing of it is loaded where no backups are configured. */
-const observeVault = (context: AdapterContext, signal: AbortSignal): Promise<Reading<VaultReading>> =>
+const observeVault = (context: AdapterContext, { signal, followingMs }: Look): Promise<Reading<VaultReading>> =>
   reading(followingMs, signal, async (limit) => (await import('./kept')).readVault(context, limit));
 
 function observeSite(
   context: AdapterContext,
   leases: Leases,
   site: Site,
-  signal: AbortSignal,
+  { signal, lookMs }: Look,
 ): Promise<SiteObservation> {
   const { realm } = context.landscape.sites.prod.identity;
   const base = `https://${identityPlace(context, site)}/realms/${realm}`;
@@ -111,12 +122,17 @@ function observeSite(
     cluster: reading(lookMs, signal, (limit) => readCluster(context, site, limit)),
     identity: reading(lookMs, signal, (limit) => readIdentity({ base }, { signal: limit, withinMs: lookMs })),
     agent: reading(lookMs, signal, (limit) => leases.agent(site, { signal: limit, progress: () => undefined })),
-    front: reading(lookMs, signal, (limit) => readFront(context, site, limit)),
+    front: reading(lookMs, signal, (limit) => readFront(context, site, limit, lookMs)),
   });
 }
 
 /** @throws Error when no host is answered for. */
-async function readFront(context: AdapterContext, site: Site, signal: AbortSignal): Promise<Record<string, number>> {
+async function readFront(
+  context: AdapterContext,
+  site: Site,
+  signal: AbortSignal,
+  lookMs: number,
+): Promise<Record<string, number>> {
   const at = context.landscape.sites[site].network.ingressAddress;
   const reach = { signal, withinMs: lookMs - 200, at, anyCertificate: true };
   const answers = await Promise.allSettled(publicHosts(context).map((host) => askPage(context, host, reach)));
@@ -126,7 +142,7 @@ async function readFront(context: AdapterContext, site: Site, signal: AbortSigna
   return Object.fromEntries(pages.map(({ host, status }) => [host, status]));
 }
 
-async function readNames(context: AdapterContext, signal: AbortSignal): Promise<NamesReading> {
+async function readNames(context: AdapterContext, { signal, lookMs }: Look): Promise<NamesReading> {
   const entries = resolversOf(context).map(async (resolver) => {
     const answers = await reading(lookMs, signal, async (limit) => {
       const hosts = publicHosts(context).map(async ({ host }) => {
@@ -139,7 +155,7 @@ async function readNames(context: AdapterContext, signal: AbortSignal): Promise<
   return Object.fromEntries(await Promise.all(entries));
 }
 
-function publicZone(context: AdapterContext, signal: AbortSignal) {
+function publicZone(context: AdapterContext, { signal, lookMs, followingMs }: Look) {
   const { zone } = context.configuration();
   const id = reading(lookMs, signal, async (limit) => {
     const began = performance.now();
@@ -162,7 +178,10 @@ function publicZone(context: AdapterContext, signal: AbortSignal) {
 }
 
 /** Something small outside both sites. */
-function readAzure(context: AdapterContext, signal: AbortSignal): Promise<Reading<{ readonly latencyMs: number }>> {
+function readAzure(
+  context: AdapterContext,
+  { signal, lookMs }: Look,
+): Promise<Reading<{ readonly latencyMs: number }>> {
   const { resourceGroup, globalResourceGroup, internalZone } = context.landscape.sites.intg;
   const group = `/subscriptions/${resourceGroup.id.split('/')[2]}/resourceGroups/${globalResourceGroup}`;
   const path = `${group}/providers/Microsoft.Network/privateDnsZones/${internalZone}`;
@@ -172,7 +191,7 @@ function readAzure(context: AdapterContext, signal: AbortSignal): Promise<Readin
   });
 }
 
-async function readStacks(stacks: Extra['stacks'], signal: AbortSignal): Promise<Observation['stacks']> {
+async function readStacks(stacks: Extra['stacks'], { signal, followingMs }: Look): Promise<Observation['stacks']> {
   const all = await reading(followingMs, signal, stacks);
   if ('value' in all) return all.value;
   return { prod: all, intg: all, failover: all };

@@ -11,7 +11,7 @@
  *         "immutability": {"days": 35, "locked": true, "allowProtectedAppendWrites": false}, "legalHold": false}},
  *       "managementRules": [<rule of a management policy, in wire form>]}}}
  *
- * `immutability` null = no policy. `deleteRetentionDays` null = soft delete off. A container that is gone here is to be removed there.
+ * `immutability` null = no policy. `versionDays`, where it is there: each version stays for so long (the account's immutability of versions). `deleteRetentionDays` null = soft delete off. A container that is gone here is to be removed there.
  * Who may read or write blobs with a token: `may()` of access.ts, with a data action and the container's id.
  */
 import * as fs from 'node:fs';
@@ -41,6 +41,7 @@ export interface StorageAccount {
   readonly allowBlobPublicAccess: boolean;
   readonly minimumTlsVersion: string;
   readonly versioning: boolean;
+  readonly versionDays?: number;
   readonly deleteRetentionDays: number | null;
   readonly containerDeleteRetentionDays: number | null;
   readonly containers: Readonly<Record<string, StorageContainer>>;

@@ -18,6 +18,8 @@ export interface Account {
   readonly keys: readonly [string, ...string[]];
   readonly allowSharedKeyAccess: boolean;
   readonly versioning: boolean;
+  /** Days for which each version stays, whoever may delete. */
+  readonly versionDays?: number | undefined;
   /** Site whose region holds the account. */
   readonly site: Site | undefined;
   readonly containers: Readonly<Record<string, StorageContainer>>;
@@ -51,7 +53,7 @@ function armAccounts(state: StorageState): Account[] {
   return Object.entries(state.accounts).flatMap(([name, account]) => {
     const [first, ...others] = account.keys.map(({ value }) => value);
     if (first === undefined) return [];
-    const { id, allowSharedKeyAccess, versioning, containers } = account;
+    const { id, allowSharedKeyAccess, versioning, versionDays, containers } = account;
     return [
       {
         name,
@@ -59,6 +61,7 @@ function armAccounts(state: StorageState): Account[] {
         keys: [first, ...others],
         allowSharedKeyAccess,
         versioning,
+        versionDays,
         containers,
         site: siteOf(account.location),
       },

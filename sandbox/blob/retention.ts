@@ -1,4 +1,4 @@
-/** Write once, read many: what a container's immutability policy or legal hold forbids. */
+/** Write once, read many: what the immutability policy of a container, or of an account's versions, or a legal hold forbids. */
 import type { StorageContainer } from '../azure/storage';
 import type { Account } from './accounts';
 import { blobPath, call } from './backend';
@@ -12,8 +12,19 @@ const dayMs = 86_400_000;
 /** @returns whether a blob that was created then is still within its retention. */
 export const isRetained = (created: string, days: number, now = Date.now()) => now < Date.parse(created) + days * dayMs;
 
-/** @throws StorageFault when a blob or version of that age may not be deleted. */
-export function checkAge(container: StorageContainer | undefined, created: string): void {
+/** @throws StorageFault when a version may not be deleted: its own age counts, not that of the blob that it was of. */
+export function checkVersion(
+  { containers, versionDays }: Account,
+  container: string,
+  version: string,
+  created: string,
+): void {
+  checkAge(containers[container], created);
+  if (versionDays !== undefined && isRetained(version, versionDays)) throw faults.immutable();
+}
+
+/** @throws StorageFault when a blob of that age may not be deleted. */
+function checkAge(container: StorageContainer | undefined, created: string): void {
   if (container?.legalHold) throw faults.legalHold();
   if (container?.immutability && isRetained(created, container.immutability.days)) throw faults.immutable();
 }
@@ -39,11 +50,13 @@ export async function checkRetention(
   blob: string | undefined,
 ): Promise<void> {
   const container = account.containers[containerName];
-  if (!container || (!container.immutability && !container.legalHold)) return;
+  const isLocked = container && (container.immutability || container.legalHold);
   if (operation === 'deleteContainer') {
-    if (await holdsBlobs(account, containerName)) throw faults.containerProtected();
+    const keeps = isLocked || account.versionDays !== undefined;
+    if (keeps && (await holdsBlobs(account, containerName))) throw faults.containerProtected();
     return;
   }
+  if (!isLocked) return;
   if (blob === undefined || (operation !== 'delete' && !writes.has(operation))) return;
   const appends = container.immutability?.allowProtectedAppendWrites && !container.legalHold;
   if (operation === 'append' && appends) return;

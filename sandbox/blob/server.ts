@@ -13,7 +13,7 @@ import { apiVersion, blobPath, open, readAll, type Reply } from './backend';
 import { faults, StorageFault } from './fault';
 import { hiddenBlob, hiddenContainer } from './hidden';
 import { operationOf, targetOf, type Operation, type Target } from './request';
-import { checkAge, checkRetention } from './retention';
+import { checkRetention, checkVersion } from './retention';
 import { listVersions } from './version-list';
 import { keyOf, type BlobName, type Versions } from './versions';
 
@@ -119,7 +119,7 @@ export class BlobService {
     if (version !== current && !kept) throw faults.blobNotFound();
     if (operation === 'delete') {
       if (!kept) throw faults.currentVersion();
-      checkAge(account.containers[name.container], kept.created);
+      checkVersion(account, name.container, version, kept.created);
       await this.versions.remove(account, name, version);
       await this.azurite.save();
       respond(response, { status: 202, headers: {}, body: Buffer.alloc(0) }, {});

@@ -88,6 +88,11 @@ describe('blob', function () {
         }),
       },
     }),
+    stdocuments: account('stdocuments', {
+      versioning: true,
+      versionDays: 35,
+      containers: { documents: container('stdocuments', 'documents') },
+    }),
     sttokens: account('sttokens', { allowSharedKeyAccess: false, containers: { data: container('sttokens', 'data') } }),
     stprod: account('stprod', { location: 'westeurope', containers: { data: container('stprod', 'data') } }),
   };
@@ -254,6 +259,18 @@ describe('blob', function () {
       const backups = service('stlocked', accountKey).getContainerClient('backups').getAppendBlobClient('run.log');
       await backups.create();
       expect(await outcome(backups.appendBlock('a', 1))).to.equal('409 BlobImmutableDueToPolicy');
+    });
+
+    it('of versions lets a document be worked on, and keeps each version', async () => {
+      const documents = service('stdocuments', accountKey).getContainerClient('documents');
+      const blob = documents.getBlockBlobClient('consent.pdf');
+      const { versionId } = await blob.upload('first', 5);
+      await blob.upload('other', 5);
+      await blob.delete();
+      const first = blob.withVersion(versionId!);
+      expect(await outcome(first.delete())).to.equal('409 BlobImmutableDueToPolicy');
+      expect(await text(first.downloadToBuffer())).to.equal('first');
+      expect(await outcome(documents.delete())).to.equal('409 ContainerProtectedFromDeletion');
     });
 
     it('ends with the last day of the retention', () => {

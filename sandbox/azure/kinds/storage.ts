@@ -282,6 +282,10 @@ function accountState(store: Store, account: ArmResource) {
   };
   const policy = store.get(`${account.id}/managementPolicies/default`)?.properties['policy'] as Json | undefined;
   const { properties } = account;
+  const byVersion = properties['immutableStorageWithVersioning'] as Json | undefined;
+  const policyOfVersions =
+    byVersion?.['enabled'] === true ? (byVersion['immutabilityPolicy'] as Json | undefined) : undefined;
+  const versionDays = policyOfVersions?.[days] as number | undefined;
   return {
     id: account.id,
     location: account.location as string,
@@ -289,7 +293,8 @@ function accountState(store: Store, account: ArmResource) {
     allowSharedKeyAccess: properties['allowSharedKeyAccess'] !== false,
     allowBlobPublicAccess: properties['allowBlobPublicAccess'] === true,
     minimumTlsVersion: properties['minimumTlsVersion'] as string,
-    versioning: service['isVersioningEnabled'] === true,
+    versioning: service['isVersioningEnabled'] === true || versionDays !== undefined,
+    ...(versionDays === undefined ? {} : { versionDays }),
     deleteRetentionDays: softDelete('deleteRetentionPolicy'),
     containerDeleteRetentionDays: softDelete('containerDeleteRetentionPolicy'),
     containers: Object.fromEntries(
