@@ -51,7 +51,8 @@ export const estateSchema = z.strictObject({
     },
   ),
   documents: f.field(documentsSchema.optional(), {
-    description: 'Versioned, read-only store of documents.',
+    description:
+      'Versioned, read-only store of documents, where it is another one than that of the stack (`documents`).',
     allowed: 'endpoint, container',
   }),
   logsDays: f.whole(90, 3650, 'Days that the copy of the logs is kept, where nobody can change it.', 92),

@@ -55,6 +55,25 @@ const recoverySchema = z.strictObject({
   }),
 });
 
+/** Object id of somebody in the directory. */
+const principalId = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
+
+const documentsSchema = z.strictObject({
+  retentionDays: f.whole(1, 3_650, 'Days for which nobody can change or delete a version of a document.'),
+  redundancy: f.field(
+    z.enum(['Standard_GRS', 'Standard_RAGRS', 'Standard_GZRS', 'Standard_RAGZRS']).default('Standard_GZRS'),
+    {
+      description: 'Copies of the store: all of them reach a second region.',
+      allowed: 'Standard_GRS, Standard_RAGRS, Standard_GZRS, Standard_RAGZRS',
+    },
+  ),
+  writers: f.field(z.array(z.string().regex(principalId)).max(20).default([]), {
+    description: 'Object ids of the identities that read and write documents: those of the applications at both sites.',
+    allowed: 'a list of object ids (GUIDs) of service principals or managed identities of the tenant',
+    fix: 'write what `az identity show --query principalId` prints',
+  }),
+});
+
 export const unreachables = ['none', 'prod-cluster', 'prod', 'intg-cluster', 'intg'] as const;
 export type Unreachable = (typeof unreachables)[number];
 
@@ -122,18 +141,12 @@ export const failoverSchema = z.strictObject({
       'is cut off goes on writing until somebody reaches it.',
     allowed: 'on, off',
   }),
-  operatorPrincipalId: f.field(
-    z
-      .string()
-      .regex(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i)
-      .optional(),
-    {
-      description:
-        "Object id of the person, group or pipeline that carries out failovers: it gets access to the lease and the runs' journal.",
-      allowed: 'the object id (a GUID) of a principal of the tenant',
-      fix: 'write the id that `az ad signed-in-user show --query id` (or `az ad sp show`) prints',
-    },
-  ),
+  operatorPrincipalId: f.field(z.string().regex(principalId).optional(), {
+    description:
+      "Object id of the person, group or pipeline that carries out failovers: it gets access to the lease and the runs' journal.",
+    allowed: 'the object id (a GUID) of a principal of the tenant',
+    fix: 'write the id that `az ad signed-in-user show --query id` (or `az ad sp show`) prints',
+  }),
   operatorPrincipalType: f.field(z.enum(['User', 'Group', 'ServicePrincipal']).default('User'), {
     description: 'What `operatorPrincipalId` is; a pipeline is a ServicePrincipal.',
     allowed: 'User, Group, ServicePrincipal',
@@ -156,6 +169,12 @@ export const failoverSchema = z.strictObject({
     }),
     { description: 'What the plan promises.', allowed: 'two numbers of hours' },
   ),
+  documents: f.field(documentsSchema.optional(), {
+    description:
+      "Store of customers' documents outside both sites, so that no change of role moves it: every version stays for its time. " +
+      'Without it the stack makes none.',
+    allowed: 'retentionDays, redundancy, writers',
+  }),
   backup: f.field(backupSchema.optional(), {
     description: 'Backups that prove themselves (`standby backup`). Without it none are taken.',
     allowed: 'schedule, retention, recoveryPointMinutes, vaults, recipients, databases',

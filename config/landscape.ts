@@ -3,17 +3,28 @@ import { z } from 'zod';
 import { parseSecrets, parseSite, StackOutputError, type SiteOutputs, type SiteSecrets } from './outputs';
 import { sites, type Site } from './fields';
 
+export interface BlobPlace {
+  readonly account: string;
+  /** Of the blob service, as the vendor tells it, with a slash at its end. */
+  readonly endpoint: string;
+  readonly container: string;
+}
+
 export interface Landscape {
   readonly sites: Readonly<Record<Site, SiteOutputs>>;
   readonly secrets: Readonly<Record<Site, SiteSecrets>>;
-  /** Blob container outside both sites: the writer lease and the journal. `endpoint` as the vendor tells it, with a slash at its end. */
-  readonly store: { readonly account: string; readonly endpoint: string; readonly container: string };
+  /** Blob container outside both sites: the writer lease and the journal. */
+  readonly store: BlobPlace;
+  /** Customers' documents, where the stack keeps them. */
+  readonly documents?: BlobPlace;
 }
 
+const place = z.object({ account: z.string().min(1), endpoint: z.url(), container: z.string().min(1) });
 const shape = z.object({
   sites: z.object({ prod: z.unknown(), intg: z.unknown() }),
   secrets: z.object({ prod: z.unknown(), intg: z.unknown() }),
-  store: z.object({ account: z.string().min(1), endpoint: z.url(), container: z.string().min(1) }),
+  store: place,
+  documents: place.exactOptional(),
 });
 
 /**
@@ -31,5 +42,6 @@ export function parseLandscape(value: unknown): Landscape {
     sites: each((site) => parseSite(site, result.data.sites[site])),
     secrets: each((site) => parseSecrets(site, result.data.secrets[site])),
     store: result.data.store,
+    ...(result.data.documents ? { documents: result.data.documents } : {}),
   };
 }

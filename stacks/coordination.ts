@@ -1,12 +1,14 @@
 /** What the sites and the operators share outside both sites, and what the operators are told. */
+import { ResourceGroup } from '@pulumi/azure-native/resources/resourceGroup';
 import * as pulumi from '@pulumi/pulumi';
 import { BlobAccess } from '../components/access/blobAccess';
+import { DocumentStore } from '../components/backup/documentStore';
 import { CoordinationStore } from '../components/coordination/coordinationStore';
 import type { FailoverConfig } from '../config/failover';
 import { sites, type Site } from '../config/fields';
 import type { Landscape } from '../config/landscape';
 import { lostSite } from '../config/servers';
-import { coordinationNames, siteNames } from './names';
+import { coordinationNames, documentNames, siteNames } from './names';
 import type { KnownSites } from './sites';
 
 export function coordinationStore(config: FailoverConfig, known: KnownSites): CoordinationStore {
@@ -17,9 +19,29 @@ export function coordinationStore(config: FailoverConfig, known: KnownSites): Co
     accountName: names.account,
     containerName: names.container,
     identities: { prod: known.prod.outputs.principalId, intg: known.intg.outputs.principalId },
-    ...(config.operatorPrincipalId
-      ? { operator: { principalId: config.operatorPrincipalId, principalType: config.operatorPrincipalType } }
-      : {}),
+    ...operatorOf(config),
+  });
+}
+
+const operatorOf = ({ operatorPrincipalId: principalId, operatorPrincipalType: principalType }: FailoverConfig) =>
+  principalId ? { operator: { principalId, principalType } } : {};
+
+/** Customers' documents: outside both sites, so that whichever is active finds them, and no change of role moves them. */
+export function documentStore(config: FailoverConfig, known: KnownSites): DocumentStore | undefined {
+  const { documents } = config;
+  if (!documents) return undefined;
+  const names = documentNames(config.company);
+  const group = new ResourceGroup(
+    'documents-group',
+    { resourceGroupName: names.resourceGroup, location: known.prod.outputs.globalRegion },
+    { protect: true },
+  );
+  return new DocumentStore('documents', {
+    resourceGroupName: group.name,
+    location: known.prod.outputs.globalRegion,
+    accountName: names.account,
+    ...documents,
+    ...operatorOf(config),
   });
 }
 
@@ -49,13 +71,22 @@ export const misplacedStore = (known: KnownSites): string[] => {
     );
 };
 
-export function landscape(known: KnownSites, store: CoordinationStore): pulumi.Output<Landscape> {
+const placeOf = ({ accountName, endpoint, containerName }: CoordinationStore | DocumentStore) => ({
+  ...{ account: accountName, endpoint, container: containerName },
+});
+
+export function landscape(
+  known: KnownSites,
+  store: CoordinationStore,
+  documents: DocumentStore | undefined,
+): pulumi.Output<Landscape> {
   const each = <T>(of: (site: Site) => T) => ({ prod: of('prod'), intg: of('intg') });
   return pulumi.secret(
     pulumi.output({
       sites: each((site) => known[site].outputs),
       secrets: each((site) => known[site].secrets),
-      store: { account: store.accountName, endpoint: store.endpoint, container: store.containerName },
+      store: placeOf(store),
+      ...(documents ? { documents: placeOf(documents) } : {}),
     }),
   );
 }

@@ -18,7 +18,7 @@ import type { Landscape } from '../config/landscape';
 import type { FailoverOutputs } from '../config/outputs';
 import { lostSite, preparation } from '../config/servers';
 import { cautions } from '../config/switch';
-import { backupAccess, coordinationStore, landscape, misplacedStore } from './coordination';
+import { backupAccess, coordinationStore, documentStore, landscape, misplacedStore } from './coordination';
 import { agentRecord } from './names';
 import { clusterProviders, platform, type Surroundings, type Work } from './platforms';
 import { identityProviders, impossibleRecoveries, makeServers, placeServers, type PlacedServer } from './recoveries';
@@ -42,13 +42,14 @@ export async function failover(config: FailoverConfig): Promise<FailoverProgramO
 
   const servers = placeServers(config, known);
   const store = coordinationStore(config, known);
+  const documents = documentStore(config, known);
   backupAccess(config, known);
   const around: Surroundings = { config, known, servers, store, providers: clusterProviders(config, known) };
   backupSchedule(around);
   const work = workOf(config, servers);
   const ready = changeOfRole(around, work);
   names(around, work, zone, ready);
-  return { ...outputs(config, known, servers, work), landscape: landscape(known, store) };
+  return { ...outputs(config, known, servers, work), landscape: landscape(known, store, documents) };
 }
 
 function workOf(config: FailoverConfig, servers: readonly PlacedServer[]): Work {

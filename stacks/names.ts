@@ -26,6 +26,9 @@ export const agentRecord = 'standby';
 export const coordinationNames = (company: string) =>
   ({ resourceGroup: `rg-${company}-standby`, account: `st${company}standby`, container: 'standby' }) as const;
 
+export const documentNames = (company: string) =>
+  ({ resourceGroup: `rg-${company}-documents`, account: `st${company}documents` }) as const;
+
 /** Of the identity provider on a recovered server. */
 export const recoveredIdentityProvider = (company: string, site: Site, epoch: number): string =>
   `${siteNames(company, site).identityProvider}-e${epoch}`;

@@ -1,10 +1,15 @@
 import * as pulumi from '@pulumi/pulumi';
+import { mayUseBlobs, type Principal } from '../access/blobAccess';
 import type { Options } from '../options';
 import { lifecycle, privateStorage, type StoragePlace } from '../storage/privateStorage';
 
 export interface DocumentStoreArgs extends StoragePlace {
   /** Days that nobody can change or delete a version of a document. */
   readonly retentionDays: pulumi.Input<number>;
+  /** Object ids of whoever reads and writes documents: managed identities of applications. @default - nobody */
+  readonly writers?: readonly string[];
+  /** Whoever brings a version back. @default - nobody */
+  readonly operator?: Principal;
   /** Days after which an earlier version is moved to cheaper storage. @default - 30 */
   readonly coolAfterDays?: pulumi.Input<number>;
 }
@@ -44,6 +49,12 @@ export class DocumentStore extends pulumi.ComponentResource {
     const coolAfter = args.coolAfterDays ?? usualCoolAfterDays;
     const actions = { version: { tierToCool: { daysAfterCreationGreaterThan: coolAfter } } };
     lifecycle(this, name, args, storage, { rule: 'cool', containerName, actions });
+
+    for (const principalId of args.writers ?? []) {
+      const writer = { principalId, principalType: 'ServicePrincipal' } as const;
+      mayUseBlobs(this, `${name}-${principalId}`, storage.container.id, writer);
+    }
+    if (args.operator) mayUseBlobs(this, `${name}-operator`, storage.container.id, args.operator);
 
     this.accountName = storage.account.name;
     this.accountId = storage.account.id;

@@ -36,6 +36,21 @@ describe('stores of what must not be lost', () => {
     expect(resources.some(({ type }) => type.endsWith(':BlobContainerImmutabilityPolicy'))).to.equal(false);
   });
 
+  it('DocumentStore: is read and written by those that are named, and by nobody else', async () => {
+    const writer = '11111111-2222-4333-8444-555555555555';
+    const operator = { principalId: '99999999-2222-4333-8444-555555555555', principalType: 'User' } as const;
+    const resources = await made(
+      () => new DocumentStore('documents', { ...args, accountName: 'stxdocuments', writers: [writer], operator }),
+    );
+    const given = resources.filter(({ type }) => type === 'azure-native:authorization:RoleAssignment');
+    expect(given.map(({ inputs }) => [inputs['principalId'], inputs['principalType']])).to.have.deep.members([
+      [writer, 'ServicePrincipal'],
+      [operator.principalId, 'User'],
+    ]);
+    for (const { inputs } of given) expect(inputs['scope']).to.match(/documents-container$/);
+    expect((await document()).some(({ type }) => type.endsWith(':RoleAssignment'))).to.equal(false);
+  });
+
   it('DocumentStore: passes the policies of a backup', async () => {
     const given = (await document())
       .filter(({ custom }) => custom)

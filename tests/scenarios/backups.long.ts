@@ -304,6 +304,42 @@ describe('backups on the whole sandbox', function () {
       expect(await differences('source')).to.deep.equal([]);
     });
 
+    it('a document as it was before somebody encrypted it; nobody deletes that version', async () => {
+      const landscape = await world.pulumi('failover', 'stack', 'output', 'landscape', '--json', '--show-secrets');
+      const { documents } = JSON.parse(landscape) as { documents: { endpoint: string; container: string } };
+      const inStore = (script: string) =>
+        business.outside(`
+          require(${JSON.stringify(require.resolve('ts-node/register/transpile-only'))});
+          const { containerClient } = require(${JSON.stringify(require.resolve('../../adapters/store/client'))});
+          const blob = containerClient(${JSON.stringify(documents)}, process.env).getBlockBlobClient('17/consent.txt');
+          const write = (text) => blob.upload(text, text.length);
+          ${script}`);
+      await inStore(`await write('signed'); await write('encrypted by somebody');`);
+      const versions = async () =>
+        all<{ version: string; current: boolean }>(
+          await business.standby(['estate', 'document', '17/consent.txt']),
+          'DocumentVersion',
+        );
+      const [, signed] = await versions();
+      expect(
+        await inStore(`
+          const gone = blob.withVersion(${JSON.stringify(signed?.version)}).delete();
+          console.log(await gone.then(() => 'deleted', ({ code }) => code));`),
+      ).to.equal('BlobImmutableDueToPolicy\n');
+      await business.standby([
+        'estate',
+        'document',
+        '17/consent.txt',
+        '--at',
+        signed?.version ?? '',
+        '--into',
+        'live',
+        '--yes',
+      ]);
+      expect(await inStore(`console.log(String(await blob.downloadToBuffer()));`)).to.equal('signed\n');
+      expect(await versions()).to.have.length(3);
+    });
+
     it('and the business goes home, with nothing left to change', async () => {
       await business.standby(['failback', '--yes']);
       const state = await endState(world);

@@ -291,6 +291,27 @@ describe('the failover stack, from one switch to the next', function () {
       expect(one.retainOnDelete, one.name).to.equal(true);
   });
 
+  it('keeps documents outside both sites, where no change of role touches them', async () => {
+    const writers = ['11111111-2222-4333-8444-555555555555'];
+    const documents = { retentionDays: 400, writers };
+    await become(home);
+    const made = [...(await become({ ...home, documents }))].filter(([, change]) => change !== 'update');
+    expect(made.map(([key, change]) => `${change} ${key.split(' ')[1]}`)).to.have.members(
+      [
+        ...['documents-group', 'documents', 'documents-account', 'documents-blobs', 'documents-container'],
+        ...['documents-lifecycle', `documents-${writers[0]}-access`],
+      ].map((name) => `create ${name}`),
+    );
+    const { location } = world.find('azure-native:storage:StorageAccount', 'documents-account').inputs;
+    expect(location).to.equal('swedencentral');
+    expect(world.find('azure-native:resources:ResourceGroup', 'documents-group').protect).to.equal(true);
+    const { documents: told } = parseLandscape(last.outputs['landscape']);
+    const endpoint = 'https://stmoodtalkdocuments.blob.core.windows.net/';
+    expect(told).to.deep.equal({ account: 'stmoodtalkdocuments', endpoint, container: 'documents' });
+    const moved = [...(await become({ ...branch1b, documents })).keys()].filter((key) => / documents/.test(key));
+    expect(moved).to.deep.equal([]);
+  });
+
   it('keeps secrets secret', () => {
     const secretsOf = (type: string, name: string) => world.find(type, name).secrets;
     expect(secretsOf('kubernetes:core/v1:Secret', 'platform-prod-binding')).to.include('stringData');

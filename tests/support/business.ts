@@ -129,6 +129,7 @@ export class Business {
     const { database } = this.site.database;
     const at = 'backup.databases[0]';
     await this.world.configure({
+      'documents.retentionDays': 30,
       'backup.recoveryPointMinutes': 60,
       'backup.recipients[0]': await identityToRecipient(keys[0]),
       'backup.recipients[1]': await identityToRecipient(keys[1]),

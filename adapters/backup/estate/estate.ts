@@ -162,11 +162,11 @@ function identityInUse(context: AdapterContext) {
 
 /** @throws StandbyError DocumentsNotConfigured */
 export function documentStore(context: AdapterContext): ContainerClient {
-  const { documents } = backupOf(context).estate;
+  const documents = context.configuration().backup?.estate.documents ?? context.landscape.documents;
   if (documents) return containerClient(documents, context.environment);
   throw new StandbyError(
     'DocumentsNotConfigured',
-    'standby:backup.estate.documents is not set: say where the store of documents is',
+    'there is no store of documents: set standby:documents, and update the failover stack, or say where another one is (standby:backup.estate.documents)',
   );
 }
 
