@@ -1,13 +1,13 @@
 /** Carries a plan out: intent before act, result after, in the order of its graph, until it is done or the first step fails. */
-import type { Site } from '../config/fields';
+import { sites } from '../config/fields';
 import { StandbyError, type Exit } from './errors';
 import { fingerprint } from './fingerprint';
 import { fold, nextEntry, verifyChain } from './journal';
 import { known, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
-import type { JournalEntry, Ports } from './ports';
+import type { Call, JournalEntry, Ports } from './ports';
 import { fresh, hasUnknown, whyUnknown } from './readings';
 import { asFault, Session, type SessionOptions } from './session';
-import { steps as everyStep, type StepTable } from './steps';
+import { steps as everyStep, type StepContext, type StepTable } from './steps';
 
 export { abort, type AbortOptions } from './abort';
 
@@ -98,13 +98,8 @@ async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOpt
       `run ${plan.id} ${outcome ? 'was taken back' : 'is being taken back'}: ${outcome ? 'plan again' : 'finish that with standby abort'}`,
     );
   }
-  let seen = await observe(ports, lost, options);
+  const seen = await observe(ports, lost, options);
   checkSuperseded(session.state.plan, seen);
-  if (options.lost === undefined && session.isHarmless() && isPlanned(plan)) {
-    // One look can miss what is there.
-    if (!answers(plan.from, seen)) seen = await observe(ports, lost, options, true);
-    checkLeft(plan, seen);
-  }
   await session.record({
     type: 'resume',
     who: options.who,
@@ -133,20 +128,6 @@ function checkSuperseded(plan: Plan, seen: Observation): void {
     'Superseded',
     `run ${plan.id} brings epoch ${plan.epoch}, but ${later.join(', ')}: somebody has gone further; end it with standby abort --abandon "reason"`,
     { exit: 'person' },
-  );
-}
-
-const isPlanned = ({ kind }: Plan): boolean => kind === 'switchover' || kind === 'failback';
-const answers = (site: Site, { sites, at }: Observation): boolean => fresh(sites[site].cluster, at) !== undefined;
-
-/** What is planned needs the site that it leaves. While the business still runs there, an update would only wait for it. */
-function checkLeft({ kind, from, to }: Plan, seen: Observation): void {
-  if (answers(from, seen)) return;
-  throw new StandbyError(
-    'SiteSilent',
-    `the cluster of ${from} ${whyUnknown(seen.sites[from].cluster, seen.at)}, and the ${kind} needs it; nothing was changed: ` +
-      `wait until it answers, or say standby abort --site-is-lost "reason", then standby failover --to ${to}`,
-    { exit: 'refused' },
   );
 }
 
@@ -234,7 +215,12 @@ class Run {
     }
     const { clock } = session.ports;
     const started = clock.now();
-    const facts = await session.attempt(step, (call) => table[id].run(session.context(step, seen, call)), {
+    const act = async (call: Call) => {
+      const context = session.context(step, seen, call);
+      if (context.again) await checkAnswers(context, session.isHarmless());
+      return table[id].run(context);
+    };
+    const facts = await session.attempt(step, act, {
       begin: async () => {
         const attempt = session.stateOf(id).attempts + 1;
         await session.record({ type: 'intent', step: id, attempt });
@@ -263,4 +249,31 @@ class Run {
       return undefined;
     }
   }
+}
+
+/**
+ * An update waits minutes for a site that is silent, and then fails. Before it is tried again, somebody looks; one look can miss what
+ * is there.
+ * @throws StandbyError SiteSilent
+ */
+async function checkAnswers({ plan, step, ports, call, lost }: StepContext, harmless: boolean): Promise<void> {
+  const { values } = step.args;
+  const isWhole =
+    typeof values === 'object' && values !== null && 'unreachable' in values && values.unreachable === 'none';
+  if (!isWhole || lost !== undefined) return;
+  const silentIn = ({ sites: seen, at }: Observation) =>
+    sites.find((site) => fresh(seen[site].cluster, at) === undefined);
+  let seen = await ports.observer.observe(call.signal);
+  if (silentIn(seen)) seen = await ports.observer.observe(call.signal, true);
+  const site = silentIn(seen);
+  if (!site) return;
+  const isLost = harmless
+    ? `if it is lost, say standby abort --site-is-lost "reason", then standby failover --to ${plan.to}`
+    : 'if it is lost, say standby resume --site-is-lost "reason"';
+  const next = site === plan.from ? isLost : 'or go back with standby abort';
+  throw new StandbyError(
+    'SiteSilent',
+    `the cluster of ${site} ${whyUnknown(seen.sites[site].cluster, seen.at)}, and ${step.id} needs it: wait until it answers, then standby resume; ${next}`,
+    { exit: 'resumable' },
+  );
 }

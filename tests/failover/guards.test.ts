@@ -69,32 +69,6 @@ describe('a run is refused', () => {
     untouched(ran.process);
   });
 
-  it('when the site that it leaves has fallen silent before anything was stopped there, and goes on when it answers', async () => {
-    for (const [name, from] of [
-      ['switchover 1c', 'prod'],
-      ['failback after 1b', 'intg'],
-    ] as const) {
-      const one = scenario(name);
-      const world = one.world();
-      const plan = planFor(one, world);
-      const before = ({ name: call }: Calling) => {
-        if (call === 'stacks.update') throw new StandbyError('PulumiFailed', 'the region does not answer');
-      };
-      expect(outcome(await run(world, plan, { before })), name).to.match(
-        /^failed at (prepare|reprotect): PulumiFailed/,
-      );
-      world.cutOff(from);
-      const ran = await resume(world, plan);
-      expect(outcome(ran), name).to.match(
-        new RegExp(`^SiteSilent: the cluster of ${from} is unknown .*--site-is-lost`),
-      );
-      untouched(ran.process);
-      world.heal(from);
-      expect(outcome(await resume(world, plan)), name).to.equal('done');
-      expect(world.violations).to.deep.equal([]);
-    }
-  });
-
   it('does not look again at what was seen a moment ago, unless a run has ended since', async () => {
     const world = follow.world();
     const plan = planFor(follow, world);
@@ -143,6 +117,41 @@ describe('a run stops', () => {
     expect(outcome(ran)).to.match(/failed at prepare: Interrupted/);
     expect(ran.ended).to.include({ exit: 'safe' });
     expect(outcome(await resume(world, plan))).to.equal('done');
+  });
+
+  it('without waiting for a site that has fallen silent, and goes on when it answers', async () => {
+    const ends = [
+      [
+        'switchover 1c',
+        'prepare',
+        'safe',
+        /^failed at prepare: SiteSilent the cluster of prod .* abort --site-is-lost/,
+      ],
+      ['failback after 1b', 'reprotect', 'safe', /SiteSilent the cluster of intg .* abort --site-is-lost/],
+      ['switchover 1c', 'converge', 'resumable', /SiteSilent the cluster of prod .* resume --site-is-lost/],
+    ] as const;
+    for (const [name, step, exit, message] of ends) {
+      const one = scenario(name);
+      const world = one.world();
+      const plan = planFor(one, world);
+      const before = ({ name: call }: Calling, process: Process) => {
+        const begun = entriesOf(world, plan).at(-1)?.what;
+        if (call !== 'stacks.update' || begun?.type !== 'intent' || begun.step !== step) return;
+        world.cutOff(plan.from);
+        const updates = process.calls.filter(({ name: made }) => made === call);
+        expect(updates, `${name}: tried again`).to.have.length(step === 'converge' ? 2 : 1);
+        throw new StandbyError('PulumiFailed', 'the region does not answer', { retryable: true });
+      };
+      const ran = await run(world, plan, { before });
+      expect(outcome(ran), name).to.match(message);
+      expect(ran.ended, name).to.deep.include({ exit });
+      const again = await resume(world, plan);
+      expect(outcome(again), name).to.match(message);
+      expect(again.process.calls.filter(({ name: call }) => call === 'stacks.update')).to.deep.equal([]);
+      world.heal(plan.from);
+      expect(outcome(await resume(world, plan)), name).to.equal('done');
+      expect(world.violations).to.deep.equal([]);
+    }
   });
 
   it('before the names move when the new site does not serve, and goes on when it does', async () => {
