@@ -93,6 +93,12 @@ const scheduleSchema = z.strictObject({
   }),
 });
 
+const accountId = /^[0-9a-f]{32}$/;
+/** Data stays in the European Union, by the provider's own guarantee. */
+export const r2Jurisdiction = 'eu';
+/** S3 endpoint of an account at Cloudflare, without the bucket. */
+export const r2Endpoint = (account: string): string => `https://${account}.${r2Jurisdiction}.r2.cloudflarestorage.com`;
+
 const offsiteSchema = z.strictObject({
   endpoint: f.field(z.url({ protocol: /^https$/ }), {
     description: 'S3 endpoint of another provider.',
@@ -104,8 +110,15 @@ const offsiteSchema = z.strictObject({
     allowed: 'a name such as eu-central-1, or auto at Cloudflare R2',
     fix: 'write the region of the bucket',
   }),
+  account: f.field(z.string().regex(accountId).optional(), {
+    description:
+      'Account at Cloudflare in which the failover stack makes the bucket (R2, in the European Union) and its lock. Without it ' +
+      'somebody else has made them before the first backup.',
+    allowed: '32 hexadecimal digits; only with lock bucket, and the endpoint of that account',
+    fix: 'write the id that stands beside the account at the provider',
+  }),
   bucket: f.text(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, {
-    description: 'Bucket, made with its lock before the first backup.',
+    description: 'Bucket.',
     allowed: '3 to 63 lower-case letters, digits, dots and hyphens',
     fix: 'write the name of the bucket',
   }),
@@ -134,7 +147,7 @@ const vaultsSchema = z.strictObject({
   }),
   offsite: f.field(offsiteSchema.optional(), {
     description: 'Copy at another provider; credentials are in STANDBY_OFFSITE_KEY_ID and STANDBY_OFFSITE_SECRET.',
-    allowed: 'endpoint, region, bucket, lock',
+    allowed: 'endpoint, region, account, bucket, lock',
   }),
   offline: f.field(offlineSchema.optional(), {
     description: 'Copy on a medium that is taken away.',
@@ -210,7 +223,8 @@ export type Assertion = z.infer<typeof assertionSchema>;
 export const backupChecks: readonly Check<FailoverConfig>[] = [
   {
     needs: ['backup'],
-    find: ({ backup }) => (backup ? [...oneLimit(backup), ...once(backup), ...exported(backup)] : []),
+    find: ({ backup }) =>
+      backup ? [...oneLimit(backup), ...once(backup), ...exported(backup), ...ownBucket(backup)] : [],
   },
   { needs: ['backup', 'company'], find: ({ backup, company }) => (backup ? onSchedule(backup, company) : []) },
   {
@@ -277,6 +291,22 @@ const exported = ({ exports, databases }: BackupConfig): Issue[] => {
   );
 };
 
+/** A bucket that the stack makes is the one that backups are put into. */
+function ownBucket({ vaults: { offsite } }: BackupConfig): Issue[] {
+  if (offsite?.account === undefined) return [];
+  const [endpoint, given] = [r2Endpoint(offsite.account), offsite.endpoint.replace(/\/$/, '')];
+  const key = 'backup.vaults.offsite';
+  const fix = 'leave account out where the bucket is made by somebody else';
+  return [
+    ...(given === endpoint
+      ? []
+      : [{ key: `${key}.endpoint`, got: offsite.endpoint, allowed: `${endpoint}, while account is set`, fix }]),
+    ...(offsite.lock === 'bucket'
+      ? []
+      : [{ key: `${key}.lock`, got: offsite.lock, allowed: 'bucket, while account is set: R2 has no other', fix }]),
+  ];
+}
+
 const hoursADay = 24;
 const hoursAWeek = 7 * hoursADay;
 
@@ -315,6 +345,10 @@ const daysOf = { week: 7, month: 366 / 12 } as const;
 export const longestDays = ({ daily, weekly, monthly }: Retention): number =>
   Math.max(daily, weekly * daysOf.week, Math.ceil(monthly * daysOf.month));
 
+/** @returns days for which anything is wanted at the longest. */
+export const wantedDays = ({ retention, estate }: Pick<BackupConfig, 'retention' | 'estate'>): number =>
+  Math.max(longestDays(retention), estate.logsDays);
+
 /** Where backups are kept. */
 export interface Keeper {
   readonly site: f.Site;
@@ -329,10 +363,10 @@ export interface Keeper {
  * @returns why what is promised is not kept; undefined when it is.
  */
 export function brokenPromise(
-  { retention, estate }: Pick<BackupConfig, 'retention' | 'estate'>,
+  backup: Pick<BackupConfig, 'retention' | 'estate'>,
   { site, days, elsewhere }: Keeper,
 ): string | undefined {
-  const wanted = Math.max(longestDays(retention), estate.logsDays);
+  const wanted = wantedDays(backup);
   if (elsewhere || (days !== undefined && days >= wanted)) return undefined;
   const held =
     days === undefined

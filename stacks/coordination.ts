@@ -3,7 +3,9 @@ import { ResourceGroup } from '@pulumi/azure-native/resources/resourceGroup';
 import * as pulumi from '@pulumi/pulumi';
 import { BlobAccess } from '../components/access/blobAccess';
 import { DocumentStore } from '../components/backup/documentStore';
+import { OffsiteBucket } from '../components/backup/offsiteBucket';
 import { CoordinationStore } from '../components/coordination/coordinationStore';
+import { wantedDays } from '../config/backup';
 import type { FailoverConfig } from '../config/failover';
 import { sites, type Site } from '../config/fields';
 import type { Landscape } from '../config/landscape';
@@ -59,6 +61,14 @@ export function backupAccess(config: FailoverConfig, known: KnownSites): void {
     operator: { principalId: operatorPrincipalId, principalType: operatorPrincipalType },
     frozen: lostSite(config) === site,
   });
+}
+
+/** The bucket at another provider, where the stack is to make it: locked as long as anything in it is wanted. */
+export function offsiteBucket({ backup }: FailoverConfig): OffsiteBucket | undefined {
+  const offsite = backup?.vaults.offsite;
+  if (!backup || offsite?.account === undefined) return undefined;
+  const { account: accountId, bucket: bucketName } = offsite;
+  return new OffsiteBucket('offsite', { accountId, bucketName, retentionDays: wantedDays(backup) });
 }
 
 /** @returns one line for each site in whose region the store would be: it must outlive them both. */

@@ -18,7 +18,14 @@ import type { Landscape } from '../config/landscape';
 import type { FailoverOutputs } from '../config/outputs';
 import { lostSite, preparation } from '../config/servers';
 import { cautions } from '../config/switch';
-import { backupAccess, coordinationStore, documentStore, landscape, misplacedStore } from './coordination';
+import {
+  backupAccess,
+  coordinationStore,
+  documentStore,
+  landscape,
+  misplacedStore,
+  offsiteBucket,
+} from './coordination';
 import { agentRecord } from './names';
 import { clusterProviders, platform, type Surroundings, type Work } from './platforms';
 import { identityProviders, impossibleRecoveries, makeServers, placeServers, type PlacedServer } from './recoveries';
@@ -44,6 +51,7 @@ export async function failover(config: FailoverConfig): Promise<FailoverProgramO
   const store = coordinationStore(config, known);
   const documents = documentStore(config, known);
   backupAccess(config, known);
+  offsiteBucket(config);
   const around: Surroundings = { config, known, servers, store, providers: clusterProviders(config, known) };
   backupSchedule(around);
   const work = workOf(config, servers);

@@ -1,6 +1,7 @@
 import { R2Bucket } from '@pulumi/cloudflare/r2bucket';
 import { R2BucketLock } from '@pulumi/cloudflare/r2bucketLock';
 import * as pulumi from '@pulumi/pulumi';
+import { r2Endpoint, r2Jurisdiction as jurisdiction } from '../../config/backup';
 import type { Options } from '../options';
 
 export interface OffsiteBucketArgs {
@@ -13,8 +14,6 @@ export interface OffsiteBucketArgs {
 }
 
 const daySeconds = 86_400;
-/** Data stays in the European Union, by the provider's own guarantee. */
-const jurisdiction = 'eu';
 
 /** The copy at another provider than the sites': a bucket at Cloudflare R2 whose lock keeps every object for its time. */
 export class OffsiteBucket extends pulumi.ComponentResource {
@@ -28,7 +27,7 @@ export class OffsiteBucket extends pulumi.ComponentResource {
     lock(this, name, args, bucket);
 
     this.bucketName = bucket.name;
-    this.endpoint = pulumi.interpolate`https://${args.accountId}.${jurisdiction}.r2.cloudflarestorage.com`;
+    this.endpoint = pulumi.output(args.accountId).apply(r2Endpoint);
     this.registerOutputs({ bucketName: this.bucketName, endpoint: this.endpoint });
   }
 }

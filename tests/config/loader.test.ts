@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import * as fs from 'node:fs';
 import { ConfigurationError, type Issue } from '../../config/issues';
-import { brokenPromise, longestDays } from '../../config/backup';
+import { brokenPromise, longestDays, r2Endpoint } from '../../config/backup';
 import { loadEnvironment, loadFailover } from '../../config/loader';
 import { parseSecrets, parseSite, StackOutputError } from '../../config/outputs';
 import { published } from '../../config/publish';
@@ -101,6 +101,10 @@ describe('configuration', () => {
     expect(kept(35, { retention: short }), 'the logs').to.match(/wanted for 92 days/);
   });
 
+  const r2 = {
+    account: 'a'.repeat(32),
+    ...{ endpoint: r2Endpoint('b'.repeat(32)), region: 'auto', bucket: 'moodtalk-backups', lock: 'bucket' },
+  };
   const refused: readonly [what: string, issues: () => readonly Issue[], key: string, got: unknown][] = [
     ['an unknown key', () => environment({ regoin: 'westeurope' }), 'regoin', 'westeurope'],
     ['an unknown key inside another', () => environment(within('logs', { days: 90 })), 'logs.days', 90],
@@ -151,6 +155,21 @@ describe('configuration', () => {
         }),
       'backup.vaults.offsite.endpoint',
       'http://s3.example',
+    ],
+    [
+      'a bucket in an account whose endpoint is another one’s',
+      () => failover({ backup: { ...backup, vaults: { offsite: r2 } } }),
+      'backup.vaults.offsite.endpoint',
+      r2.endpoint,
+    ],
+    [
+      'a bucket at R2 with a lock of each object',
+      () =>
+        failover({
+          backup: { ...backup, vaults: { offsite: { ...r2, endpoint: r2Endpoint(r2.account), lock: 'object' } } },
+        }),
+      'backup.vaults.offsite.lock',
+      'object',
     ],
     [
       'an export from a database that is not taken',

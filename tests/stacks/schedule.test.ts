@@ -1,5 +1,6 @@
 /** What takes backups by itself, through changes of role. */
 import { expect } from 'chai';
+import { r2Endpoint } from '../../config/backup';
 import { loadFailover } from '../../config/loader';
 import { planOf, raw, run, World, type Change, type Config, type Run } from './engine';
 
@@ -101,6 +102,22 @@ describe('the schedule of backups', function () {
     expect(jobs()).to.deep.equal([]);
     await become(scheduled);
     expect(jobs()).to.have.length(3);
+  });
+
+  it('has a bucket at another provider where an account there is named, locked for the longest time', async () => {
+    const account = 'a'.repeat(32);
+    const place = { endpoint: r2Endpoint(account), region: 'auto', bucket: 'moodtalk-backups', lock: 'bucket' };
+    const buckets = () => world.resources.filter(({ type }) => type.startsWith('cloudflare:index/r2'));
+    const offsite = (more: Config) => ({ ...home, backup: { ...backup, vaults: { offsite: { ...place, ...more } } } });
+    await become(offsite({}));
+    expect(buckets(), 'somebody else made it').to.deep.equal([]);
+    await become(offsite({ account }));
+    expect(buckets().map(({ name }) => name)).to.deep.equal(['offsite-bucket', 'offsite-lock']);
+    expect(world.find('cloudflare:index/r2Bucket:R2Bucket', 'offsite-bucket').inputs).to.include({
+      name: place.bucket,
+    });
+    const { rules } = world.find('cloudflare:index/r2BucketLock:R2BucketLock', 'offsite-lock').inputs;
+    expect(JSON.stringify(rules)).to.contain(`"maxAgeSeconds":${366 * 86_400}`);
   });
 
   it('says when backups are wanted for longer than they are kept', async () => {
