@@ -125,6 +125,7 @@ Refused in combination, with the reason:
 - a host outside the zone
 - \`backup\` with a recipient or a database named twice, an assertion without exactly one of \`atLeast\` and \`equals\`, an export
   from a database that is not taken, or \`recoveryPointMinutes\` shorter than the time between two backups
+- \`backup.vaults.offsite.account\` with another endpoint than that account's, or with a lock of each object
 - \`backup.schedule.jobs\` in the namespace of the applications, or with hours between two backups that don't divide the day
 `;
 }
