@@ -23,6 +23,28 @@ interface Measure {
   readonly by: string;
 }
 
+/** A server that was filled from backups: what came that way was written before, whatever transaction brought it. */
+interface Filling {
+  readonly endedAt: Instant;
+  /** Transaction that wrote down that all was there. */
+  readonly transaction: string;
+}
+
+const readFilling = (live: ServerTarget, signal: AbortSignal): Promise<Filling | undefined> =>
+  connected(
+    { ...live, database: 'postgres' },
+    signal,
+    async (client) => {
+      const { rowCount } = await client.query("SELECT WHERE to_regclass('standby_plan.imported') IS NOT NULL");
+      if (rowCount === 0) return undefined;
+      const { rows } = await client.query<{ ended: Date; transaction: string }>(
+        'SELECT ended, xmin::text AS transaction FROM standby_plan.imported WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1',
+      );
+      return rows[0] && { endedAt: rows[0].ended.getTime(), transaction: rows[0].transaction };
+    },
+    patience,
+  );
+
 /** The server keeps the time of each commit, since before the moment. */
 async function byCommitTimes(client: Client, at: Instant): Promise<Measure | undefined> {
   const { rows: on } = await client.query<{ on: boolean }>(
@@ -41,12 +63,13 @@ async function byCommitTimes(client: Client, at: Instant): Promise<Measure | und
 }
 
 /** The sentinel's rows carry their time and their transaction: what has a later one than its last row before the moment is later. */
-async function bySentinel(client: Client, at: Instant): Promise<Measure | undefined> {
+async function bySentinel(client: Client, at: Instant, filling: Filling | undefined): Promise<Measure | undefined> {
   const { rowCount } = await client.query("SELECT WHERE to_regclass('public.sentinel') IS NOT NULL");
   if (rowCount === 0) return undefined;
   const { rows } = await client.query<{ age: number | null }>(
-    `SELECT age(xmin) AS age FROM public.sentinel WHERE written_at <= to_timestamp($1::float8 / 1000) ORDER BY written_at DESC LIMIT 1`,
-    [at],
+    `SELECT least(age(xmin), age($2::xid)) AS age FROM public.sentinel
+     WHERE written_at <= to_timestamp($1::float8 / 1000) ORDER BY written_at DESC LIMIT 1`,
+    [at, filling?.transaction ?? null],
   );
   const age = rows[0]?.age;
   return age === undefined || age === null
@@ -57,13 +80,18 @@ async function bySentinel(client: Client, at: Instant): Promise<Measure | undefi
 /** @returns rows by table that a server as it was at `at` lacks; never a fault: a server that is silent is an unknown. */
 export async function lossAfter(live: ServerTarget, at: Instant, signal: AbortSignal): Promise<Loss> {
   try {
+    const filling = await readFilling(live, signal);
+    if (filling && at < filling.endedAt) {
+      const when = new Date(filling.endedAt).toISOString();
+      return { unknown: `${live.host} was filled from backups at ${when}, and does not know what was written before` };
+    }
     return await connected(
       live,
       signal,
       async (client): Promise<Loss> => {
         // One view of it, in which ages don't grow.
         await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        const measure = (await byCommitTimes(client, at)) ?? (await bySentinel(client, at));
+        const measure = (await byCommitTimes(client, at)) ?? (await bySentinel(client, at, filling));
         if (!measure) {
           return { unknown: `${live.host} keeps no commit times (track_commit_timestamp) and no sentinel from before` };
         }

@@ -9,6 +9,7 @@ import { createCatalog } from '../../../adapters/backup/catalog';
 import { backUpDatabase } from '../../../adapters/backup/dump';
 import { identitySet } from '../../../adapters/backup/estate/identity';
 import { identitiesOf, type Identities } from '../../../adapters/backup/seal';
+import { lossAfter } from '../../../adapters/backup/loss';
 import { keepBackup } from '../../../adapters/backup/store';
 import type { AdapterContext } from '../../../adapters/context';
 import { readVault } from '../../../adapters/observe/kept';
@@ -134,6 +135,8 @@ describe('the import of kept backups', function () {
       `CREATE ROLE clerk; ALTER ROLE drpadmin BYPASSRLS;
        CREATE TABLE customers (id bigserial PRIMARY KEY, name text NOT NULL UNIQUE);
        CREATE TABLE bookings (id bigserial PRIMARY KEY, customer bigint NOT NULL REFERENCES customers);
+       CREATE TABLE sentinel (seq bigserial PRIMARY KEY, written_at timestamptz NOT NULL DEFAULT clock_timestamp());
+       INSERT INTO sentinel SELECT FROM generate_series(1, 3);
        CREATE VIEW busy AS SELECT customer, count(*) FROM bookings GROUP BY 1;
        CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n';
        ALTER TABLE bookings ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON bookings TO clerk USING (true);
@@ -143,7 +146,10 @@ describe('the import of kept backups', function () {
       'shop',
     );
     // The next admission hands over what somebody else made.
-    await source.sql('ALTER TABLE customers OWNER TO drpadmin; ALTER TABLE bookings OWNER TO drpadmin', 'shop');
+    await source.sql(
+      'ALTER TABLE customers OWNER TO drpadmin; ALTER TABLE bookings OWNER TO drpadmin; ALTER TABLE sentinel OWNER TO drpadmin',
+      'shop',
+    );
     await admit(source.target, 1, signal());
     await source.sql(fs.readFileSync(path.join(folders.cache, 'keycloak-schema.sql'), 'utf8'), 'keycloak');
     await source.sql(
@@ -212,6 +218,19 @@ describe('the import of kept backups', function () {
     expect(await rows()).to.equal(5_001);
     const [granted] = await target.sql(`SELECT has_table_privilege('clerk', 'customers', 'SELECT') AS is`, 'shop');
     expect(granted).to.deep.equal({ is: true });
+  });
+
+  it('knows what was written since it was filled: what came from the backup is not lost with that', async () => {
+    const live = { ...target.target, database: 'shop' };
+    const [moments] = await target.sql(
+      `SELECT extract(epoch FROM ended)::float8 * 1000 AS filled, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now
+       FROM standby_plan.imported ORDER BY ended DESC LIMIT 1`,
+    );
+    const { filled, now } = moments as { filled: number; now: number };
+    expect(await lossAfter(live, now, signal())).to.deep.include({ rows: { bookings: 1 } });
+    expect(await lossAfter(live, filled - 1, signal()))
+      .to.have.property('unknown')
+      .that.matches(/was filled from backups/);
   });
 
   it('touches nothing of a server that was opened to an epoch', async () => {
