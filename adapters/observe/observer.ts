@@ -29,37 +29,47 @@ import { reading } from './reading';
 interface Times {
   readonly lookMs: number;
   readonly followingMs: number;
+  readonly tries: number;
 }
 /** All is over within 5 s. */
-const soon: Times = { lookMs: 3_500, followingMs: 4_200 };
-/** A vendor in trouble often answers, but late: that alone refuses nothing. */
-const patient: Times = { lookMs: 10_000, followingMs: 12_000 };
+const soon: Times = { lookMs: 3_500, followingMs: 4_200, tries: 1 };
+/** A vendor in trouble often answers, but late, or the next time: that alone refuses nothing. */
+const patient: Times = { lookMs: 10_000, followingMs: 12_000, tries: 3 };
 
 export interface Extra {
   readonly stacks: () => Promise<Observation['stacks']>;
   readonly leases: Leases;
 }
 
-interface Look extends Times {
-  readonly signal: AbortSignal;
+type Looking = <T>(act: (limit: AbortSignal) => Promise<T>) => Promise<Reading<T>>;
+
+/** One look at everything. */
+interface Look {
+  readonly withinMs: number;
+  readonly at: Looking;
+  /** At what waits for something else that is looked at. */
+  readonly following: Looking;
 }
 
+const lookOf = (signal: AbortSignal, { lookMs, followingMs, tries }: Times): Look => ({
+  withinMs: lookMs,
+  at: (act) => reading({ withinMs: lookMs, tries, signal }, act),
+  following: (act) => reading({ withinMs: followingMs, tries, signal }, act),
+});
+
 export function createObserver(context: AdapterContext, extra: Extra): Observer {
-  return { observe: (signal, again = false) => observe(context, extra, { signal, ...(again ? patient : soon) }) };
+  return { observe: (signal, again = false) => observe(context, extra, lookOf(signal, again ? patient : soon)) };
 }
 
 async function observe(context: AdapterContext, { stacks, leases }: Extra, look: Look): Promise<Observation> {
   const at = Date.now();
-  const { signal, lookMs, followingMs } = look;
   const call: (signal: AbortSignal) => Call = (limit) => ({ signal: limit, progress: () => undefined });
   const places = serverPlaces(context);
-  const lease = reading(lookMs, signal, (limit) => leases.read(call(limit)));
+  const lease = look.at((limit) => leases.read(call(limit)));
   const servers = places.map(({ name, site }) => {
-    const server = reading(lookMs, signal, (limit) =>
-      readServer(serverTarget(context, name), limit, { connectMs: lookMs }),
-    );
+    const server = look.at((limit) => readServer(serverTarget(context, name), limit, { connectMs: look.withinMs }));
     const alive = aliveAt(site, server, lease);
-    const backup = reading(followingMs, signal, (limit) => readBackup(context, name, alive, limit));
+    const backup = look.following((limit) => readBackup(context, name, alive, limit));
     return { name, server, backup };
   });
   const vault = context.configuration().backup && observeVault(context, look);
@@ -107,22 +117,17 @@ async function aliveAt(
 }
 
 /** Nothing of it is loaded where no backups are configured. */
-const observeVault = (context: AdapterContext, { signal, followingMs }: Look): Promise<Reading<VaultReading>> =>
-  reading(followingMs, signal, async (limit) => (await import('./kept')).readVault(context, limit));
+const observeVault = (context: AdapterContext, look: Look): Promise<Reading<VaultReading>> =>
+  look.following(async (limit) => (await import('./kept')).readVault(context, limit));
 
-function observeSite(
-  context: AdapterContext,
-  leases: Leases,
-  site: Site,
-  { signal, lookMs }: Look,
-): Promise<SiteObservation> {
+function observeSite(context: AdapterContext, leases: Leases, site: Site, look: Look): Promise<SiteObservation> {
   const { realm } = context.landscape.sites.prod.identity;
   const base = `https://${identityPlace(context, site)}/realms/${realm}`;
   return settled({
-    cluster: reading(lookMs, signal, (limit) => readCluster(context, site, limit)),
-    identity: reading(lookMs, signal, (limit) => readIdentity({ base }, { signal: limit, withinMs: lookMs })),
-    agent: reading(lookMs, signal, (limit) => leases.agent(site, { signal: limit, progress: () => undefined })),
-    front: reading(lookMs, signal, (limit) => readFront(context, site, limit, lookMs)),
+    cluster: look.at((limit) => readCluster(context, site, limit)),
+    identity: look.at((limit) => readIdentity({ base }, { signal: limit, withinMs: look.withinMs })),
+    agent: look.at((limit) => leases.agent(site, { signal: limit, progress: () => undefined })),
+    front: look.at((limit) => readFront(context, site, limit, look.withinMs)),
   });
 }
 
@@ -131,10 +136,10 @@ async function readFront(
   context: AdapterContext,
   site: Site,
   signal: AbortSignal,
-  lookMs: number,
+  withinMs: number,
 ): Promise<Record<string, number>> {
   const at = context.landscape.sites[site].network.ingressAddress;
-  const reach = { signal, withinMs: lookMs - 200, at, anyCertificate: true };
+  const reach = { signal, withinMs: withinMs - 200, at, anyCertificate: true };
   const answers = await Promise.allSettled(publicHosts(context).map((host) => askPage(context, host, reach)));
   const pages = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
   const [first] = answers;
@@ -142,11 +147,11 @@ async function readFront(
   return Object.fromEntries(pages.map(({ host, status }) => [host, status]));
 }
 
-async function readNames(context: AdapterContext, { signal, lookMs }: Look): Promise<NamesReading> {
+async function readNames(context: AdapterContext, look: Look): Promise<NamesReading> {
   const entries = resolversOf(context).map(async (resolver) => {
-    const answers = await reading(lookMs, signal, async (limit) => {
+    const answers = await look.at(async (limit) => {
       const hosts = publicHosts(context).map(async ({ host }) => {
-        return [host, await addressesFrom(resolver, host, limit, lookMs - 200)] as const;
+        return [host, await addressesFrom(resolver, host, limit, look.withinMs - 200)] as const;
       });
       return Object.fromEntries(await Promise.all(hosts));
     });
@@ -155,14 +160,14 @@ async function readNames(context: AdapterContext, { signal, lookMs }: Look): Pro
   return Object.fromEntries(await Promise.all(entries));
 }
 
-function publicZone(context: AdapterContext, { signal, lookMs, followingMs }: Look) {
+function publicZone(context: AdapterContext, look: Look) {
   const { zone } = context.configuration();
-  const id = reading(lookMs, signal, async (limit) => {
+  const id = look.at(async (limit) => {
     const began = performance.now();
     const found = await zoneId(context, zone, limit, 1);
     return { found, latencyMs: Math.round(performance.now() - began) };
   });
-  const records = reading(followingMs, signal, async (limit) => {
+  const records = look.following(async (limit) => {
     const answer = await id;
     if (!('value' in answer)) throw new Error(answer.unknown);
     const all = await recordsOf(context, answer.value.found, limit, 1);
@@ -178,21 +183,18 @@ function publicZone(context: AdapterContext, { signal, lookMs, followingMs }: Lo
 }
 
 /** Something small outside both sites. */
-function readAzure(
-  context: AdapterContext,
-  { signal, lookMs }: Look,
-): Promise<Reading<{ readonly latencyMs: number }>> {
+function readAzure(context: AdapterContext, look: Look): Promise<Reading<{ readonly latencyMs: number }>> {
   const { resourceGroup, globalResourceGroup, internalZone } = context.landscape.sites.intg;
   const group = `/subscriptions/${resourceGroup.id.split('/')[2]}/resourceGroups/${globalResourceGroup}`;
   const path = `${group}/providers/Microsoft.Network/privateDnsZones/${internalZone}`;
-  return reading(lookMs, signal, async (limit) => {
+  return look.at(async (limit) => {
     const order = { path, apiVersion: apiVersions.privateDns, signal: limit, tries: 1 };
     return { latencyMs: Math.round((await cloudOf(context).ask(order)).answer.ms) };
   });
 }
 
-async function readStacks(stacks: Extra['stacks'], { signal, followingMs }: Look): Promise<Observation['stacks']> {
-  const all = await reading(followingMs, signal, stacks);
+async function readStacks(stacks: Extra['stacks'], look: Look): Promise<Observation['stacks']> {
+  const all = await look.following(stacks);
   if ('value' in all) return all.value;
   return { prod: all, intg: all, failover: all };
 }

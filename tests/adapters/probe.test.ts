@@ -55,7 +55,8 @@ describe('adapters: probes', () => {
   });
 
   it('end in time when what they look at never answers', async () => {
-    const deaf = await reading(200, never, () => new Promise<string>(() => undefined));
+    const limits = { withinMs: 200, tries: 3, signal: never };
+    const deaf = await reading(limits, () => new Promise<string>(() => undefined));
     expect(deaf).to.have.property('unknown', 'no answer within 0.2 s');
     const silent = net.createServer(() => undefined).listen(0, '127.0.0.1');
     await new Promise((resolve) => silent.once('listening', resolve));
@@ -64,6 +65,20 @@ describe('adapters: probes', () => {
     const asked = await exchange(url, { signal: never, withinMs: 300 }).catch((cause: Error) => cause.message);
     expect(asked).to.equal('no answer within 0.3 s');
     silent.close();
+  });
+
+  it('look again as often as they may, and then say why', async () => {
+    let looks = 0;
+    const failing = (times: number) => () => {
+      looks += 1;
+      return looks <= times ? Promise.reject(new Error(`fault ${looks}`)) : Promise.resolve('seen');
+    };
+    const limits = { withinMs: 5_000, tries: 3, signal: never };
+    expect(await reading(limits, failing(2))).to.have.property('value', 'seen');
+    looks = 0;
+    expect(await reading(limits, failing(3))).to.have.property('unknown', 'fault 3');
+    looks = 0;
+    expect(await reading({ ...limits, tries: 1 }, failing(1))).to.have.property('unknown', 'fault 1');
   });
 
   it('ask a resolver by UDP, by TCP when the answer is cut off, and say when it is silent', async () => {

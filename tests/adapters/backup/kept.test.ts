@@ -18,7 +18,9 @@ describe('a look into a vault that does not answer', () => {
   } as unknown as AdapterContext;
   const vault = (list: Vault['list']) => ({ traits: { name: 'intg' }, list }) as unknown as Vault;
   const look = (list: Vault['list']) =>
-    reading(200, AbortSignal.timeout(5_000), (limit) => readVault(context, limit, vault(list)));
+    reading({ withinMs: 200, tries: 1, signal: AbortSignal.timeout(5_000) }, (limit) =>
+      readVault(context, limit, vault(list)),
+    );
 
   it('ends in its time, as unknown', async () => {
     const began = performance.now();
