@@ -128,6 +128,8 @@ export class Cluster {
       path: `${cluster.id}/listClusterUserCredential`,
       apiVersion: apiVersions.containerService,
       signal,
+      // Whoever needs the cluster asks again itself, and knows for how long.
+      tries: 1,
     });
     const [first] = body.kubeconfigs ?? [];
     if (!first) {
