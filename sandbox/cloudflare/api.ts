@@ -7,8 +7,9 @@ import { ChaosBook, chaosFiles } from '../chaos/rules';
 import { Fault, invalid, missing, noRoute, refused } from './fault';
 import { orderedFault, RateLimit } from './limits';
 import { allows, checkValidity } from './permissions';
+import { bucketRoutes } from './r2';
 import { recordRoutes } from './records';
-import type { Account, Answer, Call, Route } from './route';
+import type { Account, Answer, Route } from './route';
 import { rulesetRoutes } from './rulesets';
 import { digest, type Store, type Token, type Zone } from './state';
 import { tokenRoutes } from './tokens';
@@ -21,13 +22,14 @@ interface Compiled extends Route {
   readonly pattern: RegExp;
 }
 
+const words: Readonly<Record<string, string>> = { phase: '\\w+', bucket: '[^/]+' };
 const compile = (route: Route): Compiled => ({
   ...route,
   pattern: new RegExp(
-    `^${route.path.replace(/:(\w+)/g, (_, name: string) => `(?<${name}>${name === 'phase' ? '\\w+' : '[0-9a-f]{32}'})`)}$`,
+    `^${route.path.replace(/:(\w+)/g, (_, name: string) => `(?<${name}>${words[name] ?? '[0-9a-f]{32}'})`)}$`,
   ),
 });
-const routes = [...zoneRoutes, ...recordRoutes, ...rulesetRoutes, ...tokenRoutes].map(compile);
+const routes = [...zoneRoutes, ...recordRoutes, ...rulesetRoutes, ...bucketRoutes, ...tokenRoutes].map(compile);
 
 async function readBody(request: http.IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
@@ -117,8 +119,9 @@ export class Api {
     const [route, params] = match(request.method ?? 'GET', path);
     const body = await readBody(request);
     const zone = this.authorize(token, route, params);
-    const call: Call = { store: this.store, account: this.account, token, params, query: url.searchParams, body, zone };
-    return route.handle(call);
+    const { store, account } = this;
+    const { headers } = request;
+    return route.handle({ store, account, token, params, query: url.searchParams, headers, body, zone });
   }
 
   private authenticate(request: http.IncomingMessage, path: string): Token {

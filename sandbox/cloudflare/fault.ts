@@ -35,7 +35,13 @@ export const missing = {
   ruleset: () => new Fault(404, { code: 10003, message: 'could not find ruleset' }),
   entrypoint: (phase: string) =>
     new Fault(404, { code: 10003, message: `could not find entrypoint ruleset in the ${phase} phase` }),
+  bucket: () => new Fault(404, { code: 10006, message: 'The specified bucket does not exist.' }),
   token: () => new Fault(404, { code: 1003, message: 'Valid token was not found' }),
+};
+
+export const taken = {
+  bucket: () =>
+    new Fault(409, { code: 10004, message: 'The bucket you tried to create already exists, and you own it.' }),
 };
 
 export const refused = {

@@ -32,6 +32,8 @@ export const permissionGroups: readonly PermissionGroup[] = [
   group('56907406c3d548ed902070ec4df0e328', 'Account Rulesets Write', 'account'),
   group('c1fde68c7bcc44588cbb6ddbc16d6480', 'Account Settings Read', 'account'),
   group('1af1fa2adc104452b74a9a3364202f20', 'Account Settings Write', 'account'),
+  group('b4992e1108244f5d8bfbd5744320c2e1', 'Workers R2 Storage Read', 'account'),
+  group('bf7481a1826f439697cb59a20b22293e', 'Workers R2 Storage Write', 'account'),
   group('0cc3a61731504c89b99ec1be78b77aa0', 'API Tokens Read', 'user'),
   group('686d18d5ac6c441c867cbf6771e58a0a', 'API Tokens Write', 'user'),
 ];
@@ -47,7 +49,8 @@ export interface Policy {
 
 /** What a request needs: a permission (read is also given by write), on one zone, the account or the user. */
 export interface Need {
-  readonly permission: 'DNS' | 'Zone' | 'Zone WAF' | 'Account Rulesets' | 'Account Settings' | 'API Tokens';
+  readonly permission:
+    'DNS' | 'Zone' | 'Zone WAF' | 'Account Rulesets' | 'Account Settings' | 'Workers R2 Storage' | 'API Tokens';
   readonly level: 'Read' | 'Write';
   readonly on: keyof typeof scopes;
 }

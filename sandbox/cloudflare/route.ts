@@ -1,4 +1,5 @@
 /** How an operation of the API is written down: method, path, what it needs, what it does. */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Need } from './permissions';
 import type { Store, Token, Zone } from './state';
 
@@ -14,6 +15,7 @@ export interface Call {
   /** Identifiers of the path, by name. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
   readonly body: unknown;
   /** The zone of the path; it exists. */
   readonly zone: Zone;
@@ -29,7 +31,7 @@ export interface Answer {
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** `:name` stands for an identifier; `:phase` for a word. */
+  /** `:name` stands for an identifier; `:phase` for a word; `:bucket` for the name of one. */
   readonly path: string;
   readonly need?: Need;
   readonly handle: (call: Call) => Answer;

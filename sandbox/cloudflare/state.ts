@@ -68,6 +68,16 @@ export interface Ruleset {
   readonly rules: readonly Rule[];
 }
 
+export interface Bucket {
+  readonly name: string;
+  readonly creation_date: string;
+  readonly jurisdiction: string;
+  readonly location: string;
+  readonly storage_class: 'Standard' | 'InfrequentAccess';
+  /** What may not be changed or deleted, and for how long. */
+  readonly rules: readonly Readonly<Record<string, unknown>>[];
+}
+
 export interface Token {
   readonly id: string;
   readonly name: string;
@@ -88,6 +98,8 @@ export interface State {
   readonly records: Readonly<Record<string, Readonly<Record<string, DnsRecord>>>>;
   /** By `zones/ID` or `accounts/ID`, then by id. */
   readonly rulesets: Readonly<Record<string, Readonly<Record<string, Ruleset>>>>;
+  /** By `JURISDICTION/NAME`. Worlds that were kept before there were any have none. */
+  readonly buckets?: Readonly<Record<string, Bucket>>;
   /** By SHA-256 of the token: the token itself is shown once, when it is made, and kept nowhere. */
   readonly tokens: Readonly<Record<string, Token>>;
 }

@@ -11,8 +11,12 @@ interface Row {
   /** What the service fills in: known after an update only. */
   readonly computed: readonly string[];
   readonly forcesNew: readonly string[];
-  /** An input that is part of the resource's address and of no answer. */
-  readonly scope?: 'zoneId';
+  /** Inputs that are part of the resource's address and of no answer. */
+  readonly scope?: readonly string[];
+  /** @default - the answer's id */
+  readonly idOf?: (inputs: Properties) => string;
+  /** @default - all inputs, in snake case */
+  readonly body?: (inputs: Properties) => Body;
   create(client: Cloudflare, body: Body, options: Options): Promise<unknown>;
   get(client: Cloudflare, id: string, inputs: Properties, options: Options): Promise<unknown>;
   update(client: Cloudflare, id: string, body: Body, options: Options): Promise<unknown>;
@@ -24,12 +28,12 @@ const zoneOf = (inputs: Properties) => ({ zone_id: String(inputs['zoneId']) });
 const ownerOf = (inputs: Properties) =>
   inputs['zoneId'] ? zoneOf(inputs) : { account_id: String(inputs['accountId']) };
 
-const rows: Readonly<Record<string, Row>> = {
+const zoneRows: Readonly<Record<string, Row>> = {
   'cloudflare:index/dnsRecord:DnsRecord': {
     required: ['zoneId', 'name', 'type', 'ttl'],
     computed: ['commentModifiedOn', 'createdOn', 'meta', 'modifiedOn', 'proxiable', 'tagsModifiedOn'],
     forcesNew: ['zoneId'],
-    scope: 'zoneId',
+    scope: ['zoneId'],
     create: (client, body, options) => client.dns.records.create(body as never, options),
     get: (client, id, inputs, options) => client.dns.records.get(id, zoneOf(inputs), options),
     update: (client, id, body, options) => client.dns.records.update(id, body as never, options),
@@ -70,6 +74,48 @@ const rows: Readonly<Record<string, Row>> = {
     get: (client, id, inputs, options) => client.rulesets.get(id, ownerOf(inputs) as never, options),
     update: (client, id, body, options) => client.rulesets.update(id, body, options),
     delete: (client, id, inputs, options) => client.rulesets.delete(id, ownerOf(inputs) as never, options),
+  },
+};
+
+/** R2's bodies are in camel case, but for the account. */
+const bucketBody = ({ accountId, ...rest }: Properties): Body => ({ account_id: accountId, ...rest });
+const accountOf = ({ accountId, jurisdiction }: Properties) =>
+  ({ account_id: String(accountId), ...(jurisdiction ? { jurisdiction } : {}) }) as never;
+
+/** The rules of a bucket are put as a whole, and the answer to that is empty. */
+async function putLock(client: Cloudflare, { bucketName, ...rest }: Body, options: Options): Promise<unknown> {
+  await client.r2.buckets.locks.update(String(bucketName), rest as never, options);
+  return { rules: rest['rules'] ?? [] };
+}
+
+const rows: Readonly<Record<string, Row>> = {
+  ...zoneRows,
+  'cloudflare:index/r2Bucket:R2Bucket': {
+    required: ['accountId', 'name'],
+    computed: ['creationDate', 'location'],
+    forcesNew: ['accountId', 'jurisdiction', 'location', 'name'],
+    scope: ['accountId'],
+    idOf: ({ name }) => String(name),
+    body: bucketBody,
+    create: (client, { location, ...body }, options) =>
+      client.r2.buckets.create({ ...body, ...(location ? { locationHint: location } : {}) } as never, options),
+    get: (client, id, inputs, options) => client.r2.buckets.get(id, accountOf(inputs), options),
+    update: (client, id, { account_id, jurisdiction, storageClass }, options) =>
+      client.r2.buckets.edit(id, { account_id, jurisdiction, storage_class: storageClass } as never, options),
+    delete: (client, id, inputs, options) => client.r2.buckets.delete(id, accountOf(inputs), options),
+  },
+  'cloudflare:index/r2BucketLock:R2BucketLock': {
+    required: ['accountId', 'bucketName'],
+    computed: [],
+    forcesNew: ['accountId', 'bucketName', 'jurisdiction'],
+    scope: ['accountId', 'bucketName', 'jurisdiction'],
+    idOf: ({ bucketName }) => String(bucketName),
+    body: bucketBody,
+    create: putLock,
+    get: (client, id, inputs, options) => client.r2.buckets.locks.get(id, accountOf(inputs), options),
+    update: (client, _, body, options) => putLock(client, body, options),
+    delete: (client, id, inputs, options) =>
+      client.r2.buckets.locks.update(id, { ...(accountOf(inputs) as object), rules: [] } as never, options),
   },
 };
 
@@ -144,7 +190,7 @@ class CloudflareProvider implements Provider {
   private outputs(row: Row, answer: unknown, inputs: Properties): Body {
     const { id: _, ...outputs } = fromWire(answer);
     return {
-      ...(row.scope ? { [row.scope]: inputs[row.scope] } : {}),
+      ...Object.fromEntries((row.scope ?? []).map((key) => [key, inputs[key]])),
       ...(inputs['zoneId'] ? { zoneId: inputs['zoneId'] } : {}),
       ...outputs,
     };
@@ -152,8 +198,8 @@ class CloudflareProvider implements Provider {
 
   create: Provider['create'] = async ({ type, inputs, signal }) => {
     const row = rowOf(type);
-    const answer = await this.call(row.create(this.client, toWire(inputs), { signal }));
-    return { id: String((answer as Body)['id']), outputs: this.outputs(row, answer, inputs) };
+    const answer = await this.call(row.create(this.client, (row.body ?? toWire)(inputs), { signal }));
+    return { id: row.idOf?.(inputs) ?? String((answer as Body)['id']), outputs: this.outputs(row, answer, inputs) };
   };
 
   read: Provider['read'] = async ({ type, id, inputs, outputs, signal }) => {
@@ -174,7 +220,8 @@ class CloudflareProvider implements Provider {
 
   update: Provider['update'] = async ({ type, id, inputs, signal }) => {
     const row = rowOf(type);
-    return this.outputs(row, await this.call(row.update(this.client, id, toWire(inputs), { signal })), inputs);
+    const body = (row.body ?? toWire)(inputs);
+    return this.outputs(row, await this.call(row.update(this.client, id, body, { signal })), inputs);
   };
 
   delete: Provider['delete'] = async ({ type, id, inputs, signal }) => {

@@ -52,6 +52,24 @@ describe('cloudflare API', function () {
     expect(await outcome(client.dns.records.delete(made.id, { zone_id }))).to.equal('404 81044');
   });
 
+  it('has buckets, each in its jurisdiction alone, and locks on what is in them', async () => {
+    const place = { account_id: accountId, jurisdiction: 'eu' } as const;
+    const name = 'moodtalk-backups';
+    const made = await client.r2.buckets.create({ ...place, name, storageClass: 'Standard' });
+    expect(made).to.include({ name, jurisdiction: 'eu', storage_class: 'Standard' });
+    expect(await outcome(client.r2.buckets.create({ ...place, name }))).to.equal('409 10004');
+    expect(await outcome(client.r2.buckets.create({ ...place, name: 'No_Name' }))).to.equal('400 10005');
+    expect(await outcome(client.r2.buckets.get(name, { account_id: accountId }))).to.equal('404 10006');
+    const rule = { id: 'keep', enabled: true, prefix: '', condition: { type: 'Age', maxAgeSeconds: 86_400 } } as const;
+    await client.r2.buckets.locks.update(name, { ...place, rules: [rule] });
+    expect(await client.r2.buckets.locks.get(name, place)).to.deep.equal({ rules: [rule] });
+    const never = { ...rule, condition: { type: 'Age', maxAgeSeconds: 0 } } as const;
+    expect(await outcome(client.r2.buckets.locks.update(name, { ...place, rules: [never] }))).to.equal('400 10001');
+    expect((await client.r2.buckets.list(place)).buckets).to.deep.equal([made]);
+    await client.r2.buckets.delete(name, place);
+    expect(await outcome(client.r2.buckets.get(name, place))).to.equal('404 10006');
+  });
+
   const refusals: readonly [what: string, body: Record<string, unknown>, answer: string][] = [
     ['a name of another zone', { name: 'admin.example.com', content: '127.0.0.1' }, '400 9000'],
     ['a name that is none', { name: 'a..moodtalk.ch', content: '127.0.0.1' }, '400 9000'],

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import * as path from 'node:path';
 import { cloudflare } from '../../sandbox/providers/cloudflare';
+import { repository } from '../../sandbox/world';
 import { Project } from './engine';
 import { World } from './world';
 
@@ -50,6 +52,34 @@ describe('providers: cloudflare', function () {
     // A proxied record has no time to live of its own.
     expect(await project.refusal(program({ ...change, ttl: 300 }))).to.match(/error: cloudflare: 400 .*\(\d+\)/);
     expect((await project.destroy()).changes).to.deep.equal({ delete: 9 });
+  });
+});
+
+describe('providers: cloudflare, buckets', function () {
+  this.timeout(60_000);
+  const world = new World(245);
+  let project: Project;
+  before(async () => {
+    await Promise.all([world.start('cloudflare'), world.start('providers')]);
+    project = await Project.start(world.places.providers, world.env);
+  });
+  after(async () => {
+    project?.stop();
+    await world.stop();
+  });
+  const buckets = (days: number) => `
+    const { OffsiteBucket } = require('${path.join(repository, 'components', 'backup', 'offsiteBucket')}');
+    const accountId = process.env.CLOUDFLARE_ACCOUNT_ID;
+    exports.endpoint = new OffsiteBucket('offsite', { accountId, bucketName: 'moodtalk-backups', retentionDays: ${days} }).endpoint;
+  `;
+
+  it('keep what is in them for their time: made, untouched, kept longer, and never given up', async () => {
+    expect((await project.up(buckets(366))).changes).to.deep.equal({ create: 4 });
+    expect((await project.outputs())['endpoint']).to.match(/^https:\/\/[0-9a-f]{32}\.eu\.r2\.cloudflarestorage\.com$/);
+    expect((await project.up(buckets(366))).changes).to.deep.equal({ same: 4 });
+    expect((await project.up(buckets(400))).changes).to.deep.equal({ same: 3, update: 1 });
+    expect((await project.refresh()).changes).to.deep.equal({ same: 4 });
+    expect(await project.refusal('')).to.match(/protected/);
   });
 });
 
