@@ -1,7 +1,5 @@
 import { expect } from 'chai';
-import * as path from 'node:path';
 import { cloudflare } from '../../sandbox/providers/cloudflare';
-import { repository } from '../../sandbox/world';
 import { Project } from './engine';
 import { World } from './world';
 
@@ -68,18 +66,26 @@ describe('providers: cloudflare, buckets', function () {
     await world.stop();
   });
   const buckets = (days: number) => `
-    const { OffsiteBucket } = require('${path.join(repository, 'components', 'backup', 'offsiteBucket')}');
-    const accountId = process.env.CLOUDFLARE_ACCOUNT_ID;
-    exports.endpoint = new OffsiteBucket('offsite', { accountId, bucketName: 'moodtalk-backups', retentionDays: ${days} }).endpoint;
+    const cloudflare = require('@pulumi/cloudflare');
+    const place = { accountId: process.env.CLOUDFLARE_ACCOUNT_ID, jurisdiction: 'eu' };
+    const bucket = new cloudflare.R2Bucket('bucket', { ...place, name: 'moodtalk-backups', storageClass: 'Standard' });
+    const condition = { type: 'Age', maxAgeSeconds: ${days} * 86400 };
+    const rules = [{ id: 'keep', enabled: true, prefix: '', condition }];
+    exports.rules = new cloudflare.R2BucketLock('lock', { ...place, bucketName: bucket.name, rules }).rules;
   `;
 
-  it('keep what is in them for their time: made, untouched, kept longer, and never given up', async () => {
-    expect((await project.up(buckets(366))).changes).to.deep.equal({ create: 4 });
-    expect((await project.outputs())['endpoint']).to.match(/^https:\/\/[0-9a-f]{32}\.eu\.r2\.cloudflarestorage\.com$/);
-    expect((await project.up(buckets(366))).changes).to.deep.equal({ same: 4 });
-    expect((await project.up(buckets(400))).changes).to.deep.equal({ same: 3, update: 1 });
-    expect((await project.refresh()).changes).to.deep.equal({ same: 4 });
-    expect(await project.refusal('')).to.match(/protected/);
+  it('are locked: made, untouched, kept longer, removed', async () => {
+    const seconds = async () => {
+      const { rules } = (await project.outputs()) as { rules: { condition: { maxAgeSeconds: number } }[] };
+      return rules.map(({ condition }) => condition.maxAgeSeconds);
+    };
+    expect((await project.up(buckets(366))).changes).to.deep.equal({ create: 3 });
+    expect(await seconds()).to.deep.equal([366 * 86_400]);
+    expect((await project.up(buckets(366))).changes).to.deep.equal({ same: 3 });
+    expect((await project.up(buckets(400))).changes).to.deep.equal({ same: 2, update: 1 });
+    expect((await project.refresh()).changes).to.deep.equal({ same: 3 });
+    expect(await seconds()).to.deep.equal([400 * 86_400]);
+    expect((await project.destroy()).changes).to.deep.equal({ delete: 3 });
   });
 });
 
