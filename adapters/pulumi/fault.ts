@@ -2,7 +2,7 @@
 import { StandbyError, type Exit } from '../../failover/errors';
 
 const passing =
-  /\b(409|429|500|502|503|504)\b|too ?many ?requests|rate limit|internal ?server ?error|service ?unavailable|AnotherOperationInProgress|OperationInProgress|ServerIsBusy|\bconflict\b|ECONNRE(SET|FUSED)|connection (reset|refused)|i\/o timeout|socket hang up/i;
+  /\b(409|429|500|502|503|504)\b|too ?many ?requests|rate limit|internal ?server ?error|internal error occurred|service ?unavailable|AnotherOperationInProgress|OperationInProgress|ServerIsBusy|\bconflict\b|ECONNRE(SET|FUSED)|connection (reset|refused)|i\/o timeout|socket hang up|is unreachable|\bEOF\b/i;
 
 /** Sections that say why, without the progress before and the outputs after them. */
 function section(text: string): string {

@@ -209,6 +209,20 @@ describe('adapters/pulumi', function () {
     expect(fault).to.include({ code: 'PulumiMissing' });
   });
 
+  it('is tried again where a cluster or a vendor was in trouble for a moment', () => {
+    const said = (text: string) =>
+      pulumiFailed('pulumi up', `Diagnostics:\n  kubernetes:…:\n    error: ${text}\n`).retryable;
+    for (const text of [
+      'Internal error occurred: etcdserver: request timed out',
+      'the server has received too many requests and has asked us to try again later',
+      'Post "https://10.0.0.1/apis/apps/v1": EOF',
+      'configured Kubernetes cluster is unreachable: unable to load schema information from the API server',
+      'Status=503 Code="ServiceUnavailable"',
+    ])
+      expect(said(text), text).to.equal(true);
+    expect(said('deployments.apps "api" is forbidden: User "x" cannot patch')).to.equal(false);
+  });
+
   it('names every value that a configuration is refused for', () => {
     const text =
       'the configuration of stack failover is refused, 2 values are wrong; nothing was touched\n  standby:a is 1; to fix: x\n  standby:b is 2; to fix: y\n';

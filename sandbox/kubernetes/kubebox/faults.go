@@ -144,6 +144,8 @@ func wait(r *http.Request, d time.Duration) {
 
 func answerFault(w http.ResponseWriter, rule *faultRule) {
 	reason := map[int]string{429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}[rule.Status]
+	// As the API server says it: clients print the message alone.
+	words := map[int]string{429: "Too many requests", 500: "Internal error occurred", 503: "Service Unavailable"}[rule.Status]
 	w.Header().Set("Content-Type", "application/json")
 	if rule.RetryAfter != nil {
 		w.Header().Set("Retry-After", strconv.Itoa(*rule.RetryAfter))
@@ -151,7 +153,7 @@ func answerFault(w http.ResponseWriter, rule *faultRule) {
 	w.WriteHeader(rule.Status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"kind": "Status", "apiVersion": "v1", "metadata": map[string]any{}, "status": "Failure",
-		"message": "a fault was asked for", "reason": reason, "code": rule.Status,
+		"message": words + ": a fault was asked for", "reason": reason, "code": rule.Status,
 	})
 }
 

@@ -2,6 +2,7 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import * as fs from 'node:fs';
 import type { RequestOptions } from 'node:https';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, fetch } from 'undici';
 import { isRecord, text } from '../plugin';
 import { within } from '../../within';
@@ -25,10 +26,17 @@ export class KubeError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** What it asks to wait before another attempt, seconds. */
+    readonly retryAfter?: number,
   ) {
     super(message);
   }
 }
+
+/** As client-go does it, which the plugin is made with: an answer that asks to come back is come back to, so often at most. */
+const mostRetries = 10;
+const asksToComeBack = (cause: unknown): cause is KubeError & { readonly retryAfter: number } =>
+  cause instanceof KubeError && (cause.status === 429 || cause.status >= 500) && cause.retryAfter !== undefined;
 
 /** Nobody answered. */
 export class Unreachable extends Error {}
@@ -95,12 +103,28 @@ export class Cluster {
     };
   }
 
-  /** @throws KubeError @throws Unreachable, after 10 s at most. */
+  /** @throws KubeError @throws Unreachable, after 10 s at most for each attempt. */
   async request(
     method: string,
     path: string,
     signal: AbortSignal,
     init: RequestInit = {},
+  ): Promise<Record<string, unknown>> {
+    for (let left = mostRetries; ; left -= 1) {
+      try {
+        return await this.attempt(method, path, signal, init);
+      } catch (cause) {
+        if (!asksToComeBack(cause) || left === 0) throw cause;
+        await delay(cause.retryAfter * 1_000, undefined, { signal });
+      }
+    }
+  }
+
+  private async attempt(
+    method: string,
+    path: string,
+    signal: AbortSignal,
+    init: RequestInit,
   ): Promise<Record<string, unknown>> {
     this.connected ??= this.connect();
     const { agent, headers } = await this.connected;
@@ -119,7 +143,11 @@ export class Cluster {
         ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }),
       });
       const body = (await response.json()) as Record<string, unknown>;
-      if (!response.ok) throw new KubeError(response.status, text(body['message']) || `status ${response.status}`);
+      if (!response.ok) {
+        const seconds = Number(response.headers.get('retry-after') ?? undefined);
+        const message = text(body['message']) || `status ${response.status}`;
+        throw new KubeError(response.status, message, Number.isFinite(seconds) ? seconds : undefined);
+      }
       return body;
     } catch (cause) {
       if (cause instanceof KubeError || signal.aborted) throw cause;
