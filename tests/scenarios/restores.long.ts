@@ -32,7 +32,7 @@ describe('restores on the whole sandbox', function () {
       await until('a second without writes', async () => (await now()) > second + 1_000, 10_000);
       return second;
     }
-    const clean = `SELECT business.count(*) = 0 FROM bookings WHERE what LIKE '%.locked'`;
+    const clean = `SELECT count(*) = 0 FROM bookings WHERE what LIKE '%.locked'`;
     let past = 0;
 
     before(async () => {
