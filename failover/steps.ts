@@ -177,9 +177,21 @@ async function promote(context: StepContext): Promise<Facts> {
     (value): value is 'planned' | 'forced' => value === 'planned' || value === 'forced',
   );
   const position = context.stateOf('record-recovery-point').facts?.['position'];
-  if (how === 'planned' && typeof position === 'string') await ports.databases.caughtUp(server, position, call);
-  await ports.databases.promote(server, how, call);
-  return { server, how };
+  if (how === 'forced' || typeof position !== 'string') {
+    await ports.databases.promote(server, how, call);
+    return { server, how };
+  }
+  await ports.databases.caughtUp(server, position, call);
+  try {
+    await ports.databases.promote(server, 'planned', call);
+    return { server, how };
+  } catch (cause) {
+    if (!(cause instanceof StandbyError && cause.code === 'PromotionFailed')) throw cause;
+    // A planned promotion asks the source, which may have died since. It is fenced, and all that it ever took is here.
+    call.progress(`${cause.message}; every row up to ${position} is here, so it is promoted without its source`);
+    await ports.databases.promote(server, 'forced', call);
+    return { server, how: 'forced' };
+  }
 }
 
 async function checkPreviews({ ports, call }: StepContext): Promise<Facts> {

@@ -245,6 +245,23 @@ describe('a run goes on', () => {
     }
   });
 
+  it('with the promotion of a replica that has every row, when its fenced source dies: nothing is lost', async () => {
+    const world = follow.world();
+    const plan = planFor(follow, world);
+    const ran = await run(world, plan, {
+      before: ({ name }) => {
+        if (name === 'databases.promote') world.cutOff('prod');
+      },
+    });
+    expect(outcome(ran), 'the business runs').to.match(/^failed at converge/);
+    expect(world.names).to.include({ public: 'intg' });
+    expect(outcome(await resume(world, plan, { lost: 'PROD burns' }))).to.equal('done');
+    expect(world.violations).to.deep.equal([]);
+    const [taken, left] = [world.server('psql-moodtalk-intg-e1'), world.server('psql-moodtalk-prod')];
+    expect(taken.role).to.equal('primary');
+    expect(taken.position).to.be.at.least(left.position);
+  });
+
   it('without the fenced database, once the fence is proved', async () => {
     const world = follow.world();
     const plan = planFor(follow, world);

@@ -152,6 +152,9 @@ export class World {
   promote(server: Server, how: 'planned' | 'forced'): void {
     const source = server.source ? this.servers.get(server.source) : undefined;
     if (server.role === 'primary') return;
+    if (how === 'planned' && source && this.cutOffAt[source.site] !== undefined) {
+      throw new StandbyError('PromotionFailed', `${source.name} can't be reached`, { retryable: true });
+    }
     if (how === 'planned' && source && source.position > server.position) {
       this.violations.push(`${server.name} was promoted without rows of ${source.name}`);
     }
