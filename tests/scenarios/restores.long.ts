@@ -140,7 +140,12 @@ describe('restores on the whole sandbox', function () {
       expect(await business.answers()).to.deep.equal(everywhere('intg'));
       expect(await business.count('bookings', 'psql-moodtalk-intg-e2')).to.equal(bookings);
       world.heal();
-      await until('every instance is ready', () => world.ready(), 15 * minuteMs);
+      const answers = () =>
+        world.kubectl('prod', 'get', '--raw', '/readyz').then(
+          () => true,
+          () => false,
+        );
+      await until('PROD answers', answers, 5 * minuteMs, 1_000);
       scenario.expectMove();
       await business.standby(['failback', '--yes']);
       scenario.moved();
