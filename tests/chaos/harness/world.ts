@@ -158,8 +158,18 @@ export class ChaosWorld {
     return stdout;
   }
 
-  /** @returns whether every Deployment of both sites has all the instances that it wants. */
+  /** @returns whether every Deployment of both sites has all the instances that it wants, and people could log in. */
   async ready(): Promise<boolean> {
+    return (await this.isRolledOut()) && (await this.hasLogin());
+  }
+
+  private async hasLogin(): Promise<boolean> {
+    const asked = `fetch('https://idp.moodtalk.ch/realms/moodtalk').then(({ status }) => status === 200, () => false)`;
+    const script = `${asked}.then((answers) => process.exit(answers ? 0 : 1))`;
+    return (await this.command(process.execPath, ['-e', script], this.people)).code === 0;
+  }
+
+  private async isRolledOut(): Promise<boolean> {
     const lists = await Promise.all(
       own.sites.map((site) => this.kubectl(site, 'get', 'deployments', '-A', '-o', 'json')),
     );
