@@ -29,6 +29,8 @@ export interface Step {
   readonly done?: (context: StepContext) => Promise<string | undefined>;
   /** @default - there is nothing to take back */
   readonly undo?: (context: StepContext) => Promise<void>;
+  /** Nobody waits for it: what it needs is looked at before the first attempt too. */
+  readonly unhurried?: true;
   /** A run that goes on does it again, as long as nobody else may write. */
   readonly renewed?: true;
 }
@@ -298,7 +300,7 @@ export const steps: StepTable = {
   'verify-outside': {
     run: (context) => context.ports.verifier.outside(siteOf(context), epochOf(context), context.call),
   },
-  converge: { run: up },
+  converge: { run: up, unhurried: true },
   'check-previews': { run: checkPreviews },
   announce: {
     run: async (context) => {

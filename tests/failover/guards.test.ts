@@ -6,7 +6,7 @@ import type { JournalEntry } from '../../failover/ports';
 import { steps, type Step, type StepTable } from '../../failover/steps';
 import { changes, observe, Process, type Calling } from './process';
 import { lose, rules } from './observations';
-import { outcome, planFor, resume, run, scenarios, type Scenario } from './scenarios';
+import { outcome, planFor, resume, run, scenarios, type Ran, type Scenario } from './scenarios';
 import type { World } from './world';
 
 const scenario = (name: string): Scenario => {
@@ -21,6 +21,12 @@ const attemptsOf = (events: readonly RunEvent[], id: StepId) =>
 
 /** Nothing at all is written, to the journal neither. */
 const untouched = (process: Process) => expect(process.calls.filter(changes)).to.deep.equal([]);
+
+/** Before anything is written. */
+const looks = ({ process: { calls } }: Ran) => {
+  const names = calls.map(({ name }) => name);
+  return names.slice(0, names.indexOf('journal.append')).filter((name) => name === 'observer.observe').length;
+};
 
 describe('a run is refused', () => {
   it('when the world is another one than the plan saw', async () => {
@@ -75,7 +81,7 @@ describe('a run is refused', () => {
     const seen = observe(world);
     const ran = await run(world, plan, { seen });
     expect(outcome(ran)).to.equal('done');
-    expect(ran.process.calls.map(({ name }) => name)).not.to.include('observer.observe');
+    expect(looks(ran)).to.equal(0);
     const again = await run(world, { ...plan, id: '00000000-0000-8000-a000-000000000000' }, { seen });
     expect(outcome(again)).to.match(/^PlanStale/);
   });
@@ -86,7 +92,7 @@ describe('a run is refused', () => {
     const seen = lose(observe(world), 'prod');
     const ran = await run(world, plan, { seen });
     expect(outcome(ran)).to.equal('done');
-    expect(ran.process.calls.filter(({ name }) => name === 'observer.observe')).to.have.length(1);
+    expect(looks(ran)).to.equal(1);
   });
 });
 
