@@ -22,6 +22,15 @@ const program = ({ content = '203.0.113.10', ttl = 1, zone = 'own' }: Variant) =
   exports.moved = new cloudflare.DnsRecord('moved', { zoneId: ${zone}, name: 'a', type: 'A', content: '203.0.113.1', ttl: 60 }).id;
 `;
 
+const buckets = (days: number) => `
+  const cloudflare = require('@pulumi/cloudflare');
+  const place = { accountId: process.env.CLOUDFLARE_ACCOUNT_ID, jurisdiction: 'eu' };
+  const bucket = new cloudflare.R2Bucket('bucket', { ...place, name: 'moodtalk-backups', storageClass: 'Standard' });
+  const condition = { type: 'Age', maxAgeSeconds: ${days} * 86400 };
+  const rules = [{ id: 'keep', enabled: true, prefix: '', condition }];
+  exports.rules = new cloudflare.R2BucketLock('lock', { ...place, bucketName: bucket.name, rules }).rules;
+`;
+
 describe('providers: cloudflare', function () {
   this.timeout(60_000);
   const world = new World(221);
@@ -51,30 +60,8 @@ describe('providers: cloudflare', function () {
     expect(await project.refusal(program({ ...change, ttl: 300 }))).to.match(/error: cloudflare: 400 .*\(\d+\)/);
     expect((await project.destroy()).changes).to.deep.equal({ delete: 9 });
   });
-});
 
-describe('providers: cloudflare, buckets', function () {
-  this.timeout(60_000);
-  const world = new World(245);
-  let project: Project;
-  before(async () => {
-    await Promise.all([world.start('cloudflare'), world.start('providers')]);
-    project = await Project.start(world.places.providers, world.env);
-  });
-  after(async () => {
-    project?.stop();
-    await world.stop();
-  });
-  const buckets = (days: number) => `
-    const cloudflare = require('@pulumi/cloudflare');
-    const place = { accountId: process.env.CLOUDFLARE_ACCOUNT_ID, jurisdiction: 'eu' };
-    const bucket = new cloudflare.R2Bucket('bucket', { ...place, name: 'moodtalk-backups', storageClass: 'Standard' });
-    const condition = { type: 'Age', maxAgeSeconds: ${days} * 86400 };
-    const rules = [{ id: 'keep', enabled: true, prefix: '', condition }];
-    exports.rules = new cloudflare.R2BucketLock('lock', { ...place, bucketName: bucket.name, rules }).rules;
-  `;
-
-  it('are locked: made, untouched, kept longer, removed', async () => {
+  it('keeps buckets and their locks: made, untouched, kept longer, removed', async () => {
     const seconds = async () => {
       const { rules } = (await project.outputs()) as { rules: { condition: { maxAgeSeconds: number } }[] };
       return rules.map(({ condition }) => condition.maxAgeSeconds);
