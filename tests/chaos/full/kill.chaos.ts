@@ -110,7 +110,9 @@ for (const course of courses) {
           const entries = lastRun(one.world);
           const steps = planOf(entries).steps.map(({ id }) => id);
           const killed = entries.filter(({ what }) => what.type === 'resume').length;
-          expect(killed, `kills in ${steps.length} steps`).to.be.at.least(Math.floor(steps.length / (point === 'during' ? 3 : 2)));
+          expect(killed, `kills in ${steps.length} steps`).to.be.at.least(
+            Math.floor(steps.length / (point === 'during' ? 3 : 2)),
+          );
           const again = await one.writesOf(() => one.standby(['resume']));
           expect(again).to.deep.equal([]);
           expect(comparable(await finish(one))).to.deep.equal(comparable(undisturbed));
