@@ -3,7 +3,7 @@ import { sites } from '../config/fields';
 import { StandbyError, type Exit } from './errors';
 import { fingerprint } from './fingerprint';
 import { fold, nextEntry, verifyChain } from './journal';
-import { known, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
+import { known, type Json, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
 import type { Call, JournalEntry, Ports } from './ports';
 import { fresh, hasUnknown, whyUnknown } from './readings';
 import { asFault, Session, type SessionOptions } from './session';
@@ -217,7 +217,8 @@ class Run {
     const started = clock.now();
     const act = async (call: Call) => {
       const context = session.context(step, seen, call);
-      if (context.again || table[id].unhurried) await checkAnswers(context, session.isHarmless());
+      const { bothSites } = table[id];
+      if (bothSites === 'first' || (bothSites && context.again)) await checkAnswers(context, session.isHarmless());
       return table[id].run(context);
     };
     const facts = await session.attempt(step, act, {
@@ -252,12 +253,12 @@ class Run {
 }
 
 /**
- * An update waits minutes for a site that is silent, and then fails. Before it is tried again, somebody looks; one look can miss what
- * is there.
+ * One look can miss what is there.
  * @throws StandbyError SiteSilent
  */
 async function checkAnswers({ plan, step, ports, call, lost }: StepContext, harmless: boolean): Promise<void> {
-  const { values } = step.args;
+  // Of a preview: the switch that the run has brought about.
+  const values = step.args['values'] ?? (plan.after as unknown as Json);
   const isWhole =
     typeof values === 'object' && values !== null && 'unreachable' in values && values.unreachable === 'none';
   if (!isWhole || lost !== undefined) return;

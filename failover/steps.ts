@@ -29,8 +29,11 @@ export interface Step {
   readonly done?: (context: StepContext) => Promise<string | undefined>;
   /** @default - there is nothing to take back */
   readonly undo?: (context: StepContext) => Promise<void>;
-  /** Nobody waits for it: what it needs is looked at before the first attempt too. */
-  readonly unhurried?: true;
+  /**
+   * Pulumi asks both sites, and waits minutes for one that is silent: that they answer is seen before it is tried `again`, or
+   * `first` where nobody waits for it.
+   */
+  readonly bothSites?: 'first' | 'again';
   /** A run that goes on does it again, as long as nobody else may write. */
   readonly renewed?: true;
 }
@@ -215,7 +218,7 @@ const told = ({ plan, stateOf }: StepContext): Facts =>
   Object.fromEntries(plan.steps.flatMap(({ id }) => Object.entries({ [id]: stateOf(id).facts ?? {} })));
 
 export const steps: StepTable = {
-  prepare: { run: up, done: stands, undo: down },
+  prepare: { run: up, done: stands, undo: down, bothSites: 'again' },
   'lookup-names': { run: ({ ports, call }) => ports.names.lookup(call) },
   reprotect: {
     run: async (context) => {
@@ -223,6 +226,7 @@ export const steps: StepTable = {
       await streams(context, serverOf(context));
       return facts;
     },
+    bothSites: 'again',
     // A server that was made is not removed: it follows, and nobody works on it. What was half made is finished.
     undo: async (context) => {
       if (context.stateOf('reprotect').facts === undefined && context.lost === undefined) await up(context);
@@ -237,7 +241,7 @@ export const steps: StepTable = {
         context.call,
       ),
   },
-  restore: { run: up, undo: down },
+  restore: { run: up, undo: down, bothSites: 'again' },
   'import-backup': {
     run: (context) => context.ports.databases.importBackups(serverOf(context), backupsOf(context), context.call),
   },
@@ -283,7 +287,7 @@ export const steps: StepTable = {
       return { server: serverOf(context), epoch: epochOf(context) };
     },
   },
-  bind: { run: up, done: stands },
+  bind: { run: up, done: stands, bothSites: 'again' },
   'verify-inside': {
     run: (context) => context.ports.verifier.inside(siteOf(context), serverOf(context), epochOf(context), context.call),
   },
@@ -300,8 +304,8 @@ export const steps: StepTable = {
   'verify-outside': {
     run: (context) => context.ports.verifier.outside(siteOf(context), epochOf(context), context.call),
   },
-  converge: { run: up, unhurried: true },
-  'check-previews': { run: checkPreviews },
+  converge: { run: up, bothSites: 'first' },
+  'check-previews': { run: checkPreviews, bothSites: 'first' },
   announce: {
     run: async (context) => {
       await context.ports.announcer.announce(context.plan, told(context), context.call);

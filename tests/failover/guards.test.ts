@@ -135,14 +135,16 @@ describe('a run stops', () => {
       ],
       ['failback after 1b', 'reprotect', 'safe', /SiteSilent the cluster of intg .* abort --site-is-lost/],
       ['switchover 1c', 'converge', 'resumable', /SiteSilent the cluster of prod .* resume --site-is-lost/],
+      ['switchover 1c', 'check-previews', 'resumable', /SiteSilent the cluster of prod .* resume --site-is-lost/],
     ] as const;
     for (const [name, step, exit, message] of ends) {
       const one = scenario(name);
       const world = one.world();
       const plan = planFor(one, world);
+      const asks = step === 'check-previews' ? 'stacks.previews' : 'stacks.update';
       const before = ({ name: call }: Calling, process: Process) => {
         const begun = entriesOf(world, plan).at(-1)?.what;
-        if (call !== 'stacks.update' || begun?.type !== 'intent' || begun.step !== step) return;
+        if (call !== asks || begun?.type !== 'intent' || begun.step !== step) return;
         world.cutOff(plan.from);
         const updates = process.calls.filter(({ name: made }) => made === call);
         expect(updates, `${name}: tried again`).to.have.length(step === 'converge' ? 2 : 1);
@@ -153,7 +155,7 @@ describe('a run stops', () => {
       expect(ran.ended, name).to.deep.include({ exit });
       const again = await resume(world, plan);
       expect(outcome(again), name).to.match(message);
-      expect(again.process.calls.filter(({ name: call }) => call === 'stacks.update')).to.deep.equal([]);
+      expect(again.process.calls.filter(({ name: call }) => call === asks)).to.deep.equal([]);
       world.heal(plan.from);
       expect(outcome(await resume(world, plan)), name).to.equal('done');
       expect(world.violations).to.deep.equal([]);
