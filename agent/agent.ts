@@ -204,7 +204,7 @@ export class Agent {
         return this.observe({ saw: 'claimed', board, sentAt, at: ownTime() });
       }
       case 'take':
-        if (await store.take(own, action.epoch, action.version, this.patience())) {
+        if (await store.take(own, action.epoch, action.version, this.patience(), action.own)) {
           this.observe({ saw: 'taken', epoch: action.epoch });
         }
         return;

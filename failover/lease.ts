@@ -32,7 +32,8 @@ export type Action =
   | { readonly do: 'look' | 'board' }
   | { readonly do: 'renew' | 'ask' | 'admit' | 'release' | 'claim'; readonly epoch: number }
   | { readonly do: 'fence'; readonly epoch: number; readonly final: boolean }
-  | { readonly do: 'take'; readonly epoch: number; readonly version: string | undefined }
+  /** `own`: epoch with which this site has it already, so that nobody else has to be waited for. */
+  | { readonly do: 'take'; readonly epoch: number; readonly version: string | undefined; readonly own?: number }
   | { readonly do: 'lapse'; readonly claims: number };
 export type Doing = Action['do'];
 
@@ -258,7 +259,8 @@ function taking(memory: Memory, now: number): Action[] {
     return due(memory, 'claim', times.renewEveryMs, now) ? [{ do: 'claim', epoch: post.epoch }] : [];
   }
   if (!mayTake(memory, now) || !due(memory, 'take', times.renewEveryMs, now)) return [];
-  return [{ do: 'take', epoch: post.epoch, version: lease?.version }];
+  const own = held(memory);
+  return [{ do: 'take', epoch: post.epoch, version: lease?.version, ...(own === undefined ? {} : { own }) }];
 }
 
 function admitting(memory: Memory, now: number): Action[] {

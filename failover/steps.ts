@@ -61,10 +61,11 @@ const isBackups = (value: Json): value is Readonly<Record<string, ChosenBackup &
   Object.values(value).every((one) => isObject(one) && isText(one['id'] ?? null) && isText(one['vault'] ?? null));
 const backupsOf = (context: StepContext) => argument(context, 'backups', isBackups);
 /** The switch of a step; what was lost in the middle of a run is left alone by it. */
-function valuesOf(context: StepContext): Switch {
-  const values = argument(context, 'values', isObject) as unknown as Switch;
-  const { branch, from, to } = context.plan;
-  if (context.lost === undefined || values.activeSite !== to) return values;
+const valuesOf = (context: StepContext): Switch =>
+  leavingAlone(context, argument(context, 'values', isObject) as unknown as Switch);
+
+function leavingAlone({ plan: { branch, from, to }, lost }: StepContext, values: Switch): Switch {
+  if (lost === undefined || values.activeSite !== to) return values;
   // In PROD's database works whoever took over by branch 1a: of PROD only the cluster may be gone.
   return { ...values, unreachable: branch === '1a' && from === 'prod' ? 'prod-cluster' : from };
 }
@@ -199,7 +200,10 @@ async function promote(context: StepContext): Promise<Facts> {
   }
 }
 
-async function checkPreviews({ ports, call }: StepContext): Promise<Facts> {
+async function checkPreviews(context: StepContext): Promise<Facts> {
+  const { ports, call, plan, lost } = context;
+  // What was lost since the stacks converged must be left alone by a preview too.
+  if (lost !== undefined) await become(context, leavingAlone(context, plan.after));
   const previews = Object.entries(await ports.stacks.previews(call));
   const dirty = previews.filter(([, changes]) => changes.length > 0);
   if (dirty.length === 0) return { clean: previews.map(([stack]) => stack) };

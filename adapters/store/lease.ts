@@ -55,9 +55,17 @@ export class StoredLease {
   /**
    * Takes the lease from whoever has it, provided that nobody changed it since it was looked at. May be cut off anywhere: who
    * comes next finds it as it was, or taken.
+   * @param own - epoch with which the site has it already.
    * @returns whether it was taken.
    */
-  async take(site: Site, epoch: number, version: string | undefined, abortSignal: AbortSignal): Promise<boolean> {
+  async take(
+    site: Site,
+    epoch: number,
+    version: string | undefined,
+    abortSignal: AbortSignal,
+    own?: number,
+  ): Promise<boolean> {
+    if (own !== undefined && own < epoch && (await this.carryOn(site, own, epoch, abortSignal))) return true;
     const ifMatch = version ?? (await this.make(abortSignal));
     if (ifMatch === undefined) return false;
     const conditions = { ifMatch };
@@ -71,6 +79,17 @@ export class StoredLease {
     return accepted(() =>
       this.blob.setMetadata(contentOf(site, epoch), { abortSignal, conditions: { ifMatch, leaseId: id } }),
     );
+  }
+
+  /**
+   * The same site, in a later epoch. Its agents of before renew it all the time, so no version that was looked at lasts; what counts is
+   * that the lease has the site's own name until it has the new one. Cut off in between, nobody can renew it, and `take` ends it.
+   */
+  private async carryOn(site: Site, own: number, epoch: number, abortSignal: AbortSignal): Promise<boolean> {
+    const id = leaseId(this.company, site, epoch);
+    const client = this.blob.getBlobLeaseClient(leaseId(this.company, site, own));
+    if (!(await accepted(() => client.changeLease(id, { abortSignal })))) return false;
+    return accepted(() => this.blob.setMetadata(contentOf(site, epoch), { abortSignal, conditions: { leaseId: id } }));
   }
 
   /**

@@ -171,4 +171,16 @@ describe('the agents of two sites', function () {
     await writes('prod', woken);
     expect(world.logs('prod')).to.match(/was not running.*\n.*fence/);
   });
+
+  it('go on in a new epoch at the same site, while agents of the old one still hold the lease', async () => {
+    const { holder, epoch } = (await lease()) as { holder: Site; epoch: number };
+    await world.agents(holder, true, epoch + 1);
+    await until(
+      'the new epoch has the lease',
+      async () => ((await lease())?.epoch === epoch + 1 ? true : undefined),
+      patienceMs,
+    );
+    await until('its agents are ready', async () => ((await world.ready(holder)) === 2 ? true : undefined), patienceMs);
+    expect(await lease()).to.include({ holder, epoch: epoch + 1, released: false });
+  });
 });

@@ -270,6 +270,21 @@ describe('a run goes on', () => {
     expect(taken.position).to.be.at.least(left.position);
   });
 
+  it('with previews that leave alone what was lost after the stacks had converged', async () => {
+    const world = follow.world();
+    const plan = planFor(follow, world);
+    const ran = await run(world, plan, {
+      before: ({ name }) => {
+        if (name !== 'stacks.previews') return;
+        world.cutOff('prod');
+        throw new StandbyError('PulumiFailed', 'the region does not answer');
+      },
+    });
+    expect(outcome(ran)).to.match(/^failed at check-previews/);
+    expect(outcome(await resume(world, plan, { lost: 'PROD burns' }))).to.equal('done');
+    expect(world.file).to.deep.equal({ ...plan.after, unreachable: 'prod' });
+  });
+
   it('without the fenced database, once the fence is proved', async () => {
     const world = follow.world();
     const plan = planFor(follow, world);

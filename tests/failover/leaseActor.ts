@@ -143,7 +143,7 @@ export class Actor {
         return this.ask(
           life,
           'store',
-          () => world.take(site, action.epoch, action.version),
+          () => world.take(site, action.epoch, action.version, action.own),
           (taken) => taken && this.observe({ saw: 'taken', epoch: action.epoch }),
           end,
         );

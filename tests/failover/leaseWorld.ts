@@ -139,8 +139,9 @@ export class World {
     this.blob = { holder, epoch, released, id, writtenAt: this.now, version: (this.blob?.version ?? 0) + 1 };
   }
 
-  take(site: Site, epoch: number, version: string | undefined): boolean {
-    if (String(this.blob?.version) !== String(version)) return false;
+  take(site: Site, epoch: number, version: string | undefined, own?: number): boolean {
+    const hasIt = own !== undefined && own < epoch && this.blob?.id === `${site} ${own}`;
+    if (!hasIt && String(this.blob?.version) !== String(version)) return false;
     this.tell(`${site} has the lease of epoch ${epoch}`);
     this.write(site, epoch, false, `${site} ${epoch}`);
     return true;

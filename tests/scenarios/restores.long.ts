@@ -150,8 +150,9 @@ describe('restores on the whole sandbox', function () {
       await business.standby(['failback', '--yes']);
       scenario.moved();
       expect(await business.answers()).to.deep.equal(everywhere('prod'));
-      await scenario.expectEnd();
-      expect(await business.count('bookings', 'psql-moodtalk-prod-e3')).to.equal(bookings);
+      const { database } = await scenario.expectEnd();
+      expect(database).to.not.equal(prod);
+      expect(await business.count('bookings', database)).to.equal(bookings);
     });
   });
 });
