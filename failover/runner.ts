@@ -1,5 +1,5 @@
 /** Carries a plan out: intent before act, result after, in the order of its graph, until it is done or the first step fails. */
-import { sites } from '../config/fields';
+import type { Site } from '../config/fields';
 import { StandbyError, type Exit } from './errors';
 import { fingerprint } from './fingerprint';
 import { fold, nextEntry, verifyChain } from './journal';
@@ -263,7 +263,7 @@ async function checkAnswers({ plan, step, ports, call, lost }: StepContext, harm
     typeof values === 'object' && values !== null && 'unreachable' in values && values.unreachable === 'none';
   if (!isWhole || lost !== undefined) return;
   const silentIn = ({ sites: seen, at }: Observation) =>
-    sites.find((site) => fresh(seen[site].cluster, at) === undefined);
+    (Object.keys(seen) as Site[]).find((site) => fresh(seen[site].cluster, at) === undefined);
   let seen = await ports.observer.observe(call.signal);
   if (silentIn(seen)) seen = await ports.observer.observe(call.signal, true);
   const site = silentIn(seen);

@@ -5,7 +5,7 @@ import { BlobAccess } from '../components/access/blobAccess';
 import { DocumentStore } from '../components/backup/documentStore';
 import { OffsiteBucket } from '../components/backup/offsiteBucket';
 import { CoordinationStore } from '../components/coordination/coordinationStore';
-import { wantedDays } from '../config/backup';
+import { r2Jurisdiction, wantedDays } from '../config/backup';
 import type { FailoverConfig } from '../config/failover';
 import { sites, type Site } from '../config/fields';
 import type { Landscape } from '../config/landscape';
@@ -68,7 +68,8 @@ export function offsiteBucket({ backup }: FailoverConfig): OffsiteBucket | undef
   const offsite = backup?.vaults.offsite;
   if (!backup || offsite?.account === undefined) return undefined;
   const { account: accountId, bucket: bucketName } = offsite;
-  return new OffsiteBucket('offsite', { accountId, bucketName, retentionDays: wantedDays(backup) });
+  const retentionDays = wantedDays(backup);
+  return new OffsiteBucket('offsite', { accountId, bucketName, jurisdiction: r2Jurisdiction, retentionDays });
 }
 
 /** @returns one line for each site in whose region the store would be: it must outlive them both. */

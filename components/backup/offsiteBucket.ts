@@ -1,7 +1,6 @@
 import { R2Bucket } from '@pulumi/cloudflare/r2bucket';
 import { R2BucketLock } from '@pulumi/cloudflare/r2bucketLock';
 import * as pulumi from '@pulumi/pulumi';
-import { r2Endpoint, r2Jurisdiction as jurisdiction } from '../../config/backup';
 import type { Options } from '../options';
 
 export interface OffsiteBucketArgs {
@@ -9,6 +8,8 @@ export interface OffsiteBucketArgs {
   readonly accountId: pulumi.Input<string>;
   /** 3 to 63 lower-case letters, digits and hyphens. */
   readonly bucketName: pulumi.Input<string>;
+  /** Where the provider guarantees that data stay: `eu`. */
+  readonly jurisdiction: pulumi.Input<string>;
   /** Days that nobody can change or delete what was written: as long as the longest of the plan's retention. */
   readonly retentionDays: pulumi.Input<number>;
 }
@@ -18,8 +19,6 @@ const daySeconds = 86_400;
 /** The copy at another provider than the sites': a bucket at Cloudflare R2 whose lock keeps every object for its time. */
 export class OffsiteBucket extends pulumi.ComponentResource {
   readonly bucketName: pulumi.Output<string>;
-  /** S3 endpoint, without the bucket. */
-  readonly endpoint: pulumi.Output<string>;
 
   constructor(name: string, args: OffsiteBucketArgs, opts?: Options) {
     super('standby:backup:OffsiteBucket', name, {}, opts);
@@ -27,12 +26,11 @@ export class OffsiteBucket extends pulumi.ComponentResource {
     lock(this, name, args, bucket);
 
     this.bucketName = bucket.name;
-    this.endpoint = pulumi.output(args.accountId).apply(r2Endpoint);
-    this.registerOutputs({ bucketName: this.bucketName, endpoint: this.endpoint });
+    this.registerOutputs({ bucketName: this.bucketName });
   }
 }
 
-function r2Bucket(parent: pulumi.Resource, name: string, { accountId, bucketName }: OffsiteBucketArgs) {
+function r2Bucket(parent: pulumi.Resource, name: string, { accountId, bucketName, jurisdiction }: OffsiteBucketArgs) {
   return new R2Bucket(
     `${name}-bucket`,
     { accountId, name: bucketName, jurisdiction, storageClass: 'Standard' },
@@ -44,7 +42,7 @@ function r2Bucket(parent: pulumi.Resource, name: string, { accountId, bucketName
 function lock(
   parent: pulumi.Resource,
   name: string,
-  { accountId, retentionDays }: OffsiteBucketArgs,
+  { accountId, jurisdiction, retentionDays }: OffsiteBucketArgs,
   bucket: R2Bucket,
 ) {
   const maxAgeSeconds = pulumi.output(retentionDays).apply((days) => days * daySeconds);

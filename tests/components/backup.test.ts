@@ -81,7 +81,13 @@ describe('stores of what must not be lost', () => {
 
   it('OffsiteBucket: in the European Union, locked for its time, both protected', async () => {
     const resources = await made(
-      () => new OffsiteBucket('offsite', { accountId: 'a1', bucketName: 'x-backups', retentionDays: 400 }),
+      () =>
+        new OffsiteBucket('offsite', {
+          accountId: 'a1',
+          bucketName: 'x-backups',
+          jurisdiction: 'eu',
+          retentionDays: 400,
+        }),
     );
     const bucket = one(resources, 'cloudflare:index/r2Bucket:R2Bucket', 'offsite-bucket');
     expect(bucket.inputs).to.include({ accountId: 'a1', name: 'x-backups', jurisdiction: 'eu' });
