@@ -24,18 +24,20 @@ export class Boards {
   /**
    * Changes the board, unless somebody else did in between; then it asks `next` again.
    * @param next - the new board; undefined to leave it.
+   * @param withinMs - for each call to the API server; its usual limit unless given.
    * @returns the board as it is then, and whether it was changed.
    */
   async change(
     next: (board: Board) => Board | undefined,
+    withinMs?: number,
   ): Promise<{ readonly board: Board; readonly changed: boolean }> {
     for (let attempt = 1; ; attempt += 1) {
-      const found = await this.find();
+      const found = await this.find(withinMs);
       const before = boardOf(found);
       const board = next(before);
       if (!board) return { board: before, changed: false };
       try {
-        await this.write(found, board);
+        await this.write(found, board, withinMs);
         return { board, changed: true };
       } catch (cause) {
         if (!(cause instanceof KubernetesError && cause.status === 409) || attempt === attempts) throw cause;
@@ -43,24 +45,25 @@ export class Boards {
     }
   }
 
-  private async find(): Promise<KubernetesObject | undefined> {
+  private async find(withinMs?: number): Promise<KubernetesObject | undefined> {
     try {
-      return await this.kubernetes.call<KubernetesObject>('GET', `${this.collection}/${name}`);
+      return await this.kubernetes.call<KubernetesObject>('GET', `${this.collection}/${name}`, undefined, withinMs);
     } catch (cause) {
       if (cause instanceof KubernetesError && cause.status === 404) return undefined;
       throw cause;
     }
   }
 
-  private async write(found: KubernetesObject | undefined, board: Board): Promise<void> {
+  private async write(found: KubernetesObject | undefined, board: Board, withinMs?: number): Promise<void> {
     const annotations = { [annotation]: JSON.stringify(board) };
     const object = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
     if (!found) {
-      await this.kubernetes.call('POST', this.collection, { ...object, metadata: { name, annotations }, spec: {} });
+      const made = { ...object, metadata: { name, annotations }, spec: {} };
+      await this.kubernetes.call('POST', this.collection, made, withinMs);
       return;
     }
     const metadata = { ...found.metadata, annotations: { ...found.metadata.annotations, ...annotations } };
-    await this.kubernetes.call('PUT', `${this.collection}/${name}`, { ...object, ...found, metadata });
+    await this.kubernetes.call('PUT', `${this.collection}/${name}`, { ...object, ...found, metadata }, withinMs);
   }
 }
 

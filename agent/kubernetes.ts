@@ -5,6 +5,8 @@ import type { KubernetesSettings } from './settings';
 import { within } from '../failover/within';
 
 const answerMs = 1_500;
+/** For what may wait for a cluster in trouble: a fence and a confirmation may not. */
+export const patientMs = 8_000;
 /** A kubelet renews the token long before it ends. */
 const tokenMs = 60_000;
 
@@ -42,8 +44,8 @@ export class Kubernetes {
    * @param path - from `/api` or `/apis` on.
    * @throws KubernetesError with what the server said; what the network says as it is.
    */
-  async call<T>(method: Method, path: string, body?: object, signal?: AbortSignal): Promise<T> {
-    const { status, text } = await this.send(method, path, body, signal);
+  async call<T>(method: Method, path: string, body?: object, withinMs = answerMs): Promise<T> {
+    const { status, text } = await this.send(method, path, body, withinMs);
     if (status >= 200 && status < 300) return JSON.parse(text) as T;
     throw new KubernetesError(status, `${method} ${path}: ${status} ${reasonOf(text)}`);
   }
@@ -52,11 +54,10 @@ export class Kubernetes {
     method: Method,
     path: string,
     body: object | undefined,
-    signal: AbortSignal | undefined,
+    withinMs: number,
   ): Promise<{ readonly status: number; readonly text: string }> {
     const text = body === undefined ? '' : JSON.stringify(body);
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-    const patience = within(answerMs);
     return new Promise((resolve, reject) => {
       const request = https.request({
         ...{ host: this.settings.host, port: this.settings.port, method, path, agent: this.connections },
@@ -65,7 +66,7 @@ export class Kubernetes {
           authorization: `Bearer ${this.bearer()}`,
           ...(body ? { 'content-type': type, 'content-length': Buffer.byteLength(text) } : {}),
         },
-        signal: signal ? AbortSignal.any([signal, patience]) : patience,
+        signal: within(withinMs),
       });
       request.on('error', reject).on('response', (response) => {
         const parts: Buffer[] = [];

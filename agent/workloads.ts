@@ -1,5 +1,5 @@
 /** The applications of the site: stopped with a note of who stopped them, and started again by that note only. */
-import type { Kubernetes, KubernetesObject } from './kubernetes';
+import { patientMs, type Kubernetes, type KubernetesObject } from './kubernetes';
 
 const note = 'standby/stopped';
 
@@ -27,7 +27,7 @@ export class Workloads {
 
   /** @returns the database servers that the applications of this site work on. */
   async servers(): Promise<string[]> {
-    const containers = (await this.list()).flatMap((one) => one.spec.template.spec.containers);
+    const containers = (await this.list(patientMs)).flatMap((one) => one.spec.template.spec.containers);
     return [
       ...new Set(
         containers.flatMap((one) =>
@@ -56,14 +56,14 @@ export class Workloads {
 
   /** Starts again what agents of this site had stopped in this epoch. @returns how many applications. */
   async start(epoch: number): Promise<number> {
-    const stopped = (await this.list()).flatMap(({ metadata }) => {
+    const stopped = (await this.list(patientMs)).flatMap(({ metadata }) => {
       const text = metadata.annotations?.[note];
       const word = text ? (JSON.parse(text) as { epoch: number; replicas: number }) : undefined;
       return word?.epoch === epoch ? [{ name: metadata.name, replicas: word.replicas }] : [];
     });
     await Promise.all(
       stopped.map(({ name, replicas }) =>
-        this.patch(name, { metadata: { annotations: { [note]: null } }, spec: { replicas } }),
+        this.patch(name, { metadata: { annotations: { [note]: null } }, spec: { replicas } }, patientMs),
       ),
     );
     return stopped.length;
@@ -73,8 +73,8 @@ export class Workloads {
     return `/apis/apps/v1/namespaces/${this.namespace}/deployments`;
   }
 
-  private async list(): Promise<Deployment[]> {
-    const { items } = await this.kubernetes.call<List<Deployment>>('GET', this.base);
+  private async list(withinMs?: number): Promise<Deployment[]> {
+    const { items } = await this.kubernetes.call<List<Deployment>>('GET', this.base, undefined, withinMs);
     return items.filter((one) => this.names.includes(one.metadata.name));
   }
 
@@ -86,8 +86,8 @@ export class Workloads {
     ).items;
   }
 
-  private patch(name: string, body: object): Promise<unknown> {
-    return this.kubernetes.call('PATCH', `${this.base}/${name}`, body);
+  private patch(name: string, body: object, withinMs?: number): Promise<unknown> {
+    return this.kubernetes.call('PATCH', `${this.base}/${name}`, body, withinMs);
   }
 
   private async end(pod: string): Promise<void> {

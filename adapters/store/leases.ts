@@ -14,6 +14,8 @@ import { ask, type Answer, type Peer, type Topic } from './talk';
 
 const pollMs = 500;
 const agentMs = 3_000;
+/** A claim is written to the site's cluster, which may be in trouble; and it must be usable for a while when it is there. */
+const claimMs = 12_000;
 /** A fence has its time, and the site may be ending its pods. */
 const releaseMs = 8_000;
 /** Longest wait for an old holder: it has run out by then, or is alive and does not let go. */
@@ -68,7 +70,9 @@ class SiteLeases implements Leases {
     for (let said = ''; ; await delay(pollMs, undefined, { signal: call.signal })) {
       // The claim is made anew before each look: what the look saw then can't have been renewed by anybody's word since.
       const claimedAt = performance.now();
-      const quietSince = claimedAt - (await this.claim(to, epoch, call.signal));
+      const quietMs = await this.claim(to, epoch, call.signal);
+      // From the answer on: what the agent had confirmed while nobody reached it is not to be forgotten.
+      const quietSince = performance.now() - quietMs;
       const lease = await this.look(call.signal);
       refuseStale(lease, to, epoch);
       if (lease?.holder === to && lease.epoch === epoch && !lease.released) return;
@@ -89,7 +93,7 @@ class SiteLeases implements Leases {
 
   /** @returns for how long nobody at the site has confirmed to the other one that nobody claims, milliseconds. */
   private async claim(site: Site, epoch: number, signal: AbortSignal): Promise<number> {
-    const { status, body } = await this.askPatiently(site, 'claim', { epoch }, signal);
+    const { status, body } = await this.askPatiently(site, 'claim', { epoch }, signal, claimMs);
     if (status === 200) return Number(body['quietMs']);
     throw new StandbyError(
       'ClaimRefused',
@@ -143,10 +147,16 @@ class SiteLeases implements Leases {
     }
   }
 
-  private async askPatiently(site: Site, topic: Topic, question: object, signal: AbortSignal): Promise<Answer> {
+  private async askPatiently(
+    site: Site,
+    topic: Topic,
+    question: object,
+    signal: AbortSignal,
+    withinMs = agentMs,
+  ): Promise<Answer> {
     for (const end = performance.now() + awayMs; ; await delay(pollMs, undefined, { signal })) {
       try {
-        return await this.ask(site, topic, question, signal);
+        return await this.ask(site, topic, question, signal, withinMs);
       } catch (cause) {
         if (!(cause instanceof StandbyError) || performance.now() > end) throw cause;
       }

@@ -116,6 +116,18 @@ describe('the writer lease', function () {
     }
   });
 
+  it('lives on what INTG confirmed until a claim was heard: whoever takes over waits from there', () => {
+    const faults: Fault[] = [{ kind: 'cut', between: ['prod', 'store'], agent: 0, from: 20_000, ms: 70_000 }];
+    const late = fc.record({ seed: fc.integer(), claimMs: fc.integer({ min: 0, max: 17_000 }) });
+    fc.assert(
+      fc.property(late, (drawn) => {
+        const world = new World({ ...drawn, faults, moves: [35_000] }).run(89_000);
+        expect(world.violation, world.story.join('\n')).to.equal(undefined);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('moves by the switch alone, without an engine', () => {
     const world = new World({ seed: 3, faults: whole(20_000, 70_000), moves: [], switchAt: 25_000 }).run(89_000);
     expect(world.violation).to.equal(undefined);

@@ -24,6 +24,8 @@ export interface Scenario {
   readonly moves: readonly number[];
   /** Agents of INTG learn from the switch that they are active, without the engine. */
   readonly switchAt?: number;
+  /** From the engine's first attempt to ask for a claim until an agent hears it; by chance unless given. */
+  readonly claimMs?: number;
 }
 
 interface Server {
@@ -219,13 +221,20 @@ class Engine {
   private claim(): void {
     const { world, to, epoch } = this;
     const claimedAt = world.now;
-    const quietMs = this.any(to)?.claim(epoch);
-    if (quietMs === undefined) return this.later(() => this.claim());
+    world.at(world.now + (world.scenario.claimMs ?? world.delay(12_000)), () => {
+      const quietMs = this.any(to)?.claim(epoch);
+      if (quietMs === undefined) return this.later(() => this.claim());
+      world.at(world.now + world.delay(3_000), () => this.move(claimedAt, world.now - quietMs));
+    });
+  }
+
+  private move(claimedAt: number, quietSince: number): void {
+    const { world, to, epoch } = this;
     this.later(() => {
       const lease = world.look();
       if (lease?.holder === to && lease.epoch >= epoch) return this.open();
       const free = !lease || lease.released || lease.holder === to;
-      const quiet = quietMs + world.now - claimedAt >= times.takeAfterMs * (1 + times.drift);
+      const quiet = world.now - quietSince >= times.takeAfterMs * (1 + times.drift);
       const usable = world.now - claimedAt < times.claimUsableMs;
       if (usable && (free || (lease.ageMs >= times.takeAfterMs && quiet))) {
         return this.later(() => {
