@@ -95,13 +95,7 @@ export const environmentSchema = z.strictObject({
   backup: f.field(
     z.strictObject({
       region: f.region("Region of the backup storage, outside the site's own."),
-      redundancy: f.field(
-        z.enum(['Standard_GRS', 'Standard_RAGRS', 'Standard_GZRS', 'Standard_RAGZRS']).default('Standard_GRS'),
-        {
-          description: 'Copies of the backup storage: all of them reach a second region.',
-          allowed: 'Standard_GRS, Standard_RAGRS, Standard_GZRS, Standard_RAGZRS',
-        },
-      ),
+      redundancy: f.redundancy('Copies of the backup storage', 'Standard_GRS'),
       retentionDays: f.whole(7, 3650, 'Days that nobody can change or delete what is in it.', 35),
     }),
     { description: 'Storage of offsite copies.', allowed: 'region, redundancy, retentionDays' },

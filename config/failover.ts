@@ -60,13 +60,7 @@ const principalId = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 const documentsSchema = z.strictObject({
   retentionDays: f.whole(1, 3_650, 'Days for which nobody can change or delete a version of a document.'),
-  redundancy: f.field(
-    z.enum(['Standard_GRS', 'Standard_RAGRS', 'Standard_GZRS', 'Standard_RAGZRS']).default('Standard_GZRS'),
-    {
-      description: 'Copies of the store: all of them reach a second region.',
-      allowed: 'Standard_GRS, Standard_RAGRS, Standard_GZRS, Standard_RAGZRS',
-    },
-  ),
+  redundancy: f.redundancy('Copies of the store', 'Standard_GZRS'),
   writers: f.field(z.array(z.string().regex(principalId)).max(20).default([]), {
     description: 'Object ids of the identities that read and write documents: those of the applications at both sites.',
     allowed: 'a list of object ids (GUIDs) of service principals or managed identities of the tenant',

@@ -37,6 +37,13 @@ export function whole(minimum: number, maximum: number, description: string, fal
 export const oneOf = <const T extends readonly [string, ...string[]]>(values: T, description: string) =>
   field(z.enum(values), { description, allowed: values.join(', ') });
 
+const redundancies = ['Standard_GRS', 'Standard_RAGRS', 'Standard_GZRS', 'Standard_RAGZRS'] as const;
+export const redundancy = (what: string, fallback: (typeof redundancies)[number]) =>
+  field(z.enum(redundancies).default(fallback), {
+    description: `${what}: all of them reach a second region.`,
+    allowed: redundancies.join(', '),
+  });
+
 export const region = (description: string) =>
   field(z.enum(eeaRegionNames), {
     description,

@@ -26,7 +26,7 @@ export function coordinationStore(config: FailoverConfig, known: KnownSites): Co
 }
 
 const operatorOf = ({ operatorPrincipalId: principalId, operatorPrincipalType: principalType }: FailoverConfig) =>
-  principalId ? { operator: { principalId, principalType } } : {};
+  principalId === undefined ? {} : { operator: { principalId, principalType } };
 
 /** Customers' documents: outside both sites, so that whichever is active finds them, and no change of role moves them. */
 export function documentStore(config: FailoverConfig, known: KnownSites): DocumentStore | undefined {
@@ -49,8 +49,9 @@ export function documentStore(config: FailoverConfig, known: KnownSites): Docume
 
 /** Operators take and restore backups, in the storage that the configuration names. */
 export function backupAccess(config: FailoverConfig, known: KnownSites): void {
-  const { backup, operatorPrincipalId, operatorPrincipalType, company } = config;
-  if (!backup || !operatorPrincipalId) return;
+  const { backup, company } = config;
+  const { operator } = operatorOf(config);
+  if (!backup || !operator) return;
   const site = backup.vaults.site;
   const { resourceGroup, backup: storage } = known[site].outputs;
   const subscription = resourceGroup.id.split('/')[2];
@@ -58,7 +59,7 @@ export function backupAccess(config: FailoverConfig, known: KnownSites): void {
   const account = `${group}/providers/Microsoft.Storage/storageAccounts/${storage.account}`;
   new BlobAccess(`backup-${site}`, {
     scope: `${account}/blobServices/default/containers/${storage.container}`,
-    operator: { principalId: operatorPrincipalId, principalType: operatorPrincipalType },
+    operator,
     frozen: lostSite(config) === site,
   });
 }

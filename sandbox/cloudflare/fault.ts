@@ -1,4 +1,5 @@
 /** Errors in the vendor's form: HTTP status, and the `errors` of the envelope. Codes and words are the vendor's. */
+import type { z } from 'zod';
 
 export interface VendorError {
   readonly code: number;
@@ -22,6 +23,17 @@ export class Fault extends Error {
 }
 
 export const invalid = (code: number, message: string) => new Fault(400, { code, message });
+
+/**
+ * @param what - what the vendor calls a bad one, before the field and why
+ * @throws Fault with `code` and the first thing that is wrong with `value`
+ */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, code: number, what = ''): T {
+  const { data, error } = schema.safeParse(value);
+  if (data !== undefined) return data;
+  const [issue] = error?.issues ?? [];
+  throw invalid(code, `${what}${issue?.path.join('.') || 'body'}: ${issue?.message}`);
+}
 
 export const noRoute = (path: string) =>
   new Fault(404, [

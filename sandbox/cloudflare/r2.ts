@@ -1,6 +1,6 @@
 /** /accounts/:account/r2/buckets: buckets and the locks on what is in them. The objects themselves are behind another address. */
 import { z } from 'zod';
-import { invalid, missing, taken } from './fault';
+import { checked, invalid, missing, taken } from './fault';
 import { need, type Answer, type Call, type Route } from './route';
 import { timestamp, type Bucket } from './state';
 
@@ -30,13 +30,6 @@ const lock = z.strictObject({
 
 const jurisdictions = ['default', 'eu', 'fedramp'];
 
-function checked<T>(schema: z.ZodType<T>, body: unknown): T {
-  const { data, error } = schema.safeParse(body ?? {});
-  if (data !== undefined) return data;
-  const [issue] = error?.issues ?? [];
-  throw invalid(10001, `${issue?.path.join('.') || 'body'}: ${issue?.message}`);
-}
-
 /** Each jurisdiction has names of its own: a bucket is found in that alone which the request's header names. */
 function jurisdictionOf({ headers }: Call): string {
   const given = headers['cf-r2-jurisdiction'] ?? 'default';
@@ -61,7 +54,7 @@ function keep(call: Call, bucket: Bucket): void {
 const wire = ({ rules: _, ...bucket }: Bucket) => bucket;
 
 function create(call: Call): Answer {
-  const { name, locationHint, storageClass } = checked(creation, call.body);
+  const { name, locationHint, storageClass } = checked(creation, call.body ?? {}, 10001);
   if (call.params['account'] !== call.account.id) throw missing.bucket();
   if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(name)) throw invalid(10005, 'The specified bucket name is not valid.');
   if (bucketsOf(call)[keyOf(call, name)]) throw taken.bucket();
@@ -90,7 +83,7 @@ function remove(call: Call): Answer {
 }
 
 function putLock(call: Call): Answer {
-  const { rules = [] } = checked(lock, call.body);
+  const { rules = [] } = checked(lock, call.body ?? {}, 10001);
   keep(call, { ...find(call), rules: rules.map((rule) => ({ prefix: '', ...rule })) });
   return { result: {} };
 }

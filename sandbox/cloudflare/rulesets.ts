@@ -1,6 +1,6 @@
 /** /zones/:zone/rulesets and /accounts/:account/rulesets: a PUT replaces all rules, a list shows none. */
 import { z } from 'zod';
-import { invalid, missing } from './fault';
+import { checked, invalid, missing } from './fault';
 import { need, type Answer, type Call, type Route } from './route';
 import { identifier, timestamp, type Rule, type Ruleset } from './state';
 
@@ -56,12 +56,8 @@ const replacement = z.strictObject({
 const creation = replacement.required({ name: true, kind: true, phase: true });
 type Content = z.infer<typeof replacement>;
 
-function checked<T>(schema: z.ZodType<T>, body: unknown): T {
-  const { data, error } = schema.safeParse(body);
-  if (data !== undefined) return data;
-  const issue = error?.issues[0];
-  throw invalid(20015, `invalid ruleset: ${issue?.path.join('.') || 'body'}: ${issue?.message}`);
-}
+const checkedRuleset = <T>(schema: z.ZodType<T>, value: unknown): T =>
+  checked(schema, value, 20015, 'invalid ruleset: ');
 
 const holder = (call: Call) =>
   call.params['account'] === undefined ? `zones/${call.zone.id}` : `accounts/${call.params['account']}`;
@@ -119,7 +115,7 @@ function find(call: Call): Ruleset {
 }
 
 function create(call: Call): Ruleset {
-  const body = checked(creation, call.body);
+  const body = checkedRuleset(creation, call.body);
   const allowed = call.params['account'] === undefined ? ['zone'] : ['root', 'custom'];
   if (!allowed.includes(body.kind))
     throw invalid(20015, `invalid ruleset: kind: "${body.kind}" here must be ${allowed.join(' or ')}`);
@@ -145,7 +141,7 @@ function getEntrypoint(call: Call): Ruleset {
 }
 
 function putEntrypoint(call: Call): Ruleset {
-  const body = checked(replacement, call.body);
+  const body = checkedRuleset(replacement, call.body);
   const earlier = entrypointOf(call, phaseOf(call)) ?? blank('default', entrypointKind(call), phaseOf(call));
   return replaceRules(call, earlier, body);
 }
@@ -157,7 +153,7 @@ function remove(call: Call): Answer {
 }
 
 function changeRules(call: Call, rules: readonly unknown[]): Ruleset {
-  return replaceRules(call, find(call), { rules: rules.map((rule) => checked(ruleSchema, rule)) });
+  return replaceRules(call, find(call), { rules: rules.map((rule) => checkedRuleset(ruleSchema, rule)) });
 }
 
 function ruleAt(call: Call): number {
@@ -185,7 +181,7 @@ const routesUnder = (root: string, read: Pick<Route, 'need'>, write: Pick<Route,
     method: 'PUT',
     path: `${root}/:ruleset`,
     ...write,
-    handle: answer((call) => replaceRules(call, find(call), checked(replacement, call.body))),
+    handle: answer((call) => replaceRules(call, find(call), checkedRuleset(replacement, call.body))),
   },
   { method: 'DELETE', path: `${root}/:ruleset`, ...write, handle: remove },
   {

@@ -1,7 +1,7 @@
 /** /user/tokens: a token is shown once, when it is made or rolled. */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { invalid, missing } from './fault';
+import { checked, invalid, missing } from './fault';
 import { permissionGroups, scopes } from './permissions';
 import { page } from './record-list';
 import { need, type Answer, type Call, type Route } from './route';
@@ -42,9 +42,7 @@ function checkedResource(name: string): void {
 }
 
 function content(call: Call): Omit<Token, 'id' | 'issued_on'> {
-  const { data, error } = schema.safeParse(call.body);
-  if (!data)
-    throw invalid(1001, `Invalid token: ${error.issues[0]?.path.join('.') || 'body'}: ${error.issues[0]?.message}`);
+  const data = checked(schema, call.body, 1001, 'Invalid token: ');
   const policies = data.policies.map((policy) => {
     Object.keys(policy.resources).forEach(checkedResource);
     return {

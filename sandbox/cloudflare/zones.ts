@@ -1,6 +1,6 @@
 /** /zones and /accounts */
 import { z } from 'zod';
-import { invalid, missing } from './fault';
+import { checked, invalid, missing } from './fault';
 import { allows } from './permissions';
 import { page } from './record-list';
 import { isHostname } from './record-rules';
@@ -101,11 +101,9 @@ const creation = z.strictObject({
 });
 
 function createZone(call: Call): Answer {
-  const body = creation.safeParse(call.body);
-  if (!body.data)
-    throw invalid(1004, `Zone is invalid: ${body.error.issues[0]?.path.join('.')}: ${body.error.issues[0]?.message}`);
-  const name = body.data.name.toLowerCase();
-  const accountId = body.data.account.id ?? call.account.id;
+  const body = checked(creation, call.body, 1004, 'Zone is invalid: ');
+  const name = body.name.toLowerCase();
+  const accountId = body.account.id ?? call.account.id;
   if (accountId !== call.account.id)
     throw invalid(1068, 'Permission denied: you do not have permission to create zones for this account');
   if (!isHostname(name) || !name.includes('.')) throw invalid(1002, `"${name}" is not a registered domain`);

@@ -28,7 +28,18 @@ const zoneOf = (inputs: Properties) => ({ zone_id: String(inputs['zoneId']) });
 const ownerOf = (inputs: Properties) =>
   inputs['zoneId'] ? zoneOf(inputs) : { account_id: String(inputs['accountId']) };
 
-const zoneRows: Readonly<Record<string, Row>> = {
+/** R2's bodies are in camel case, but for the account. */
+const bucketBody = ({ accountId, ...rest }: Properties): Body => ({ account_id: accountId, ...rest });
+const accountOf = ({ accountId, jurisdiction }: Properties) =>
+  ({ account_id: String(accountId), ...(jurisdiction ? { jurisdiction } : {}) }) as never;
+
+/** The rules of a bucket are put as a whole, and the answer to that is empty. */
+async function putLock(client: Cloudflare, { bucketName, ...rest }: Body, options: Options): Promise<unknown> {
+  await client.r2.buckets.locks.update(String(bucketName), rest as never, options);
+  return { rules: rest['rules'] ?? [] };
+}
+
+const rows: Readonly<Record<string, Row>> = {
   'cloudflare:index/dnsRecord:DnsRecord': {
     required: ['zoneId', 'name', 'type', 'ttl'],
     computed: ['commentModifiedOn', 'createdOn', 'meta', 'modifiedOn', 'proxiable', 'tagsModifiedOn'],
@@ -75,21 +86,6 @@ const zoneRows: Readonly<Record<string, Row>> = {
     update: (client, id, body, options) => client.rulesets.update(id, body, options),
     delete: (client, id, inputs, options) => client.rulesets.delete(id, ownerOf(inputs) as never, options),
   },
-};
-
-/** R2's bodies are in camel case, but for the account. */
-const bucketBody = ({ accountId, ...rest }: Properties): Body => ({ account_id: accountId, ...rest });
-const accountOf = ({ accountId, jurisdiction }: Properties) =>
-  ({ account_id: String(accountId), ...(jurisdiction ? { jurisdiction } : {}) }) as never;
-
-/** The rules of a bucket are put as a whole, and the answer to that is empty. */
-async function putLock(client: Cloudflare, { bucketName, ...rest }: Body, options: Options): Promise<unknown> {
-  await client.r2.buckets.locks.update(String(bucketName), rest as never, options);
-  return { rules: rest['rules'] ?? [] };
-}
-
-const rows: Readonly<Record<string, Row>> = {
-  ...zoneRows,
   'cloudflare:index/r2Bucket:R2Bucket': {
     required: ['accountId', 'name'],
     computed: ['creationDate', 'location'],
