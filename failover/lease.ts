@@ -385,7 +385,8 @@ export function stateOf(memory: Memory, now: number): AgentReading['state'] {
     return memory.confirmedBy === 'store' ? 'holding' : 'failsafe';
   }
   if (mayWriteWith(memory, now) !== undefined && fresh(memory, now)) return 'failsafe';
-  return wantsToTake(memory) || (memory.view?.board.claim ?? 0) > 0 ? 'claiming' : 'standby';
+  if (wantsToTake(memory) || (memory.view?.board.claim ?? 0) > 0) return 'claiming';
+  return now - (memory.lookedAt ?? memory.startedAt) < times.blindAfterMs ? 'standby' : 'blind';
 }
 
 /** What the rollout of a switch waits for: the active site may write, a standby's agent watches. */

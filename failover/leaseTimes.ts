@@ -25,6 +25,8 @@ export const times = {
   openWithinMs: 3_000,
   retryAdmissionMs: 5_000,
   lookEveryMs: 2_000,
+  /** An agent that has not seen the lease for so long, three looks, could not hold it either. */
+  blindAfterMs: 7_000,
   boardEveryMs: 5_000,
   /** Who claims has so long to look at the lease; a claim of which nothing came is forgotten after the second. */
   claimUsableMs: 20_000,

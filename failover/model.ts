@@ -63,7 +63,8 @@ export interface IdentityReading {
 export interface AgentReading {
   readonly site: Site;
   readonly epoch: number;
-  readonly state: 'holding' | 'failsafe' | 'fenced' | 'standby' | 'claiming';
+  /** `blind`: it stands by, and has not seen the lease for a while. */
+  readonly state: 'holding' | 'failsafe' | 'fenced' | 'standby' | 'claiming' | 'blind';
   readonly why?: string;
 }
 

@@ -1,5 +1,6 @@
 /** What must hold before there is a plan at all. Each refusal says what was seen and what to do. Pure. */
 import { StandbyError, type Exit } from './errors';
+import { times } from './leaseTimes';
 import { known, type BranchOption } from './model';
 import { fresh, need, staleAfterSeconds } from './readings';
 import { accepts, fenceable, type Situation } from './situation';
@@ -99,7 +100,18 @@ function checkTarget({ observation, now, to }: Situation): void {
   need(observation.sites[to].cluster, now, `the cluster of ${to}`, `${to} can't take over before it answers`);
   const lease = need(observation.lease, now, 'the writer lease', 'see that the store outside both sites answers');
   if (lease.mode === 'on') {
-    need(observation.sites[to].agent, now, `the agent of ${to}`, 'it must answer before it can claim the lease');
+    const { state, why } = need(
+      observation.sites[to].agent,
+      now,
+      `the agent of ${to}`,
+      'it must answer before it can claim the lease',
+    );
+    if (state === 'blind') {
+      refuse(
+        'AgentBlind',
+        `the agents of ${to} do not see the lease (${why ?? 'no reason given'}), so ${to} could not keep the right to write: see that they reach the store outside both sites, in less than ${times.answerMs / 1000} s`,
+      );
+    }
   }
 }
 

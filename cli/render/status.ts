@@ -103,7 +103,7 @@ function siteLines(site: string, seen: SiteObservation, active: boolean, now: In
     ]),
     line('own ingress', seen.front, now, paint, (statuses) => frontText(statuses, active)),
     line('agent', seen.agent, now, paint, ({ state, epoch, why }) => [
-      active ? (state === 'holding' ? 'good' : 'bad') : 'plain',
+      active ? (state === 'holding' ? 'good' : 'bad') : state === 'blind' ? 'bad' : 'plain',
       `${state}, epoch ${epoch}${why ? `: ${why}` : ''}`,
     ]),
   ];

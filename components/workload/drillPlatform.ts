@@ -1,11 +1,10 @@
 import { Namespace } from '@pulumi/kubernetes/core/v1/namespace';
-import { Secret } from '@pulumi/kubernetes/core/v1/secret';
 import * as pulumi from '@pulumi/pulumi';
 import type { Options } from '../options';
 import { Application } from './application';
+import { bindingSecret } from './binding';
 import { identityFront } from './front';
 import { isolation } from './isolation';
-import { clientKey } from './keys';
 import type { PlatformSiteArgs } from './platformSite';
 
 export type DrillPlatformArgs = Pick<
@@ -17,7 +16,6 @@ export type DrillPlatformArgs = Pick<
   readonly ingressClass: string;
 };
 
-const bindingName = 'binding';
 const postgresqlPort = 5432;
 
 /**
@@ -34,13 +32,13 @@ export class DrillPlatform extends pulumi.ComponentResource {
       { metadata: { name: args.platform, labels: { 'standby-purpose': 'drill' } } },
       { parent: this },
     );
-    const binding = bindingSecret(this, name, args, namespace);
+    const binding = bindingSecret(name, args, { parent: this, dependsOn: namespace });
     isolation(this, name, args.platform, namespace, [postgresqlPort]);
     identityFront(this, name, { ...args, identityName: args.identityFqdn, after: namespace });
     for (const app of args.apps) {
       new Application(
         `${name}-${app}`,
-        { ...args, app, host: args.hosts[app], bindingName, replicas: 1 },
+        { ...args, app, host: args.hosts[app], replicas: 1 },
         { parent: this, dependsOn: [namespace, binding] },
       );
     }
@@ -48,21 +46,4 @@ export class DrillPlatform extends pulumi.ComponentResource {
     this.namespace = args.platform;
     this.registerOutputs({ namespace: this.namespace });
   }
-}
-
-function bindingSecret(parent: pulumi.Resource, name: string, args: DrillPlatformArgs, namespace: Namespace): Secret {
-  const clients = Object.fromEntries(args.apps.map((app) => [clientKey(app), args.clients[app]]));
-  return new Secret(
-    `${name}-binding`,
-    {
-      metadata: { name: bindingName, namespace: args.platform },
-      type: 'Opaque',
-      stringData: pulumi.secret({
-        'database-password': args.database.password,
-        'session-secret': args.session,
-        ...clients,
-      }),
-    },
-    { parent, dependsOn: namespace },
-  );
 }

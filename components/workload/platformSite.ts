@@ -1,14 +1,13 @@
-import { Secret } from '@pulumi/kubernetes/core/v1/secret';
 import { Namespace } from '@pulumi/kubernetes/core/v1/namespace';
 import * as pulumi from '@pulumi/pulumi';
 import type { App } from '../../config/fields';
 import { untouched, type Options } from '../options';
 import { Agent, type AgentArgs } from './agent';
 import { Application } from './application';
+import { bindingSecret } from './binding';
 import { Front, type FrontArgs } from './front';
 import { isolation } from './isolation';
 import { kept } from './kept';
-import { clientKey } from './keys';
 import type { Platform } from './platform';
 
 export interface PlatformSiteArgs extends Platform, FrontArgs {
@@ -38,7 +37,7 @@ export class PlatformSite extends pulumi.ComponentResource {
   constructor(name: string, args: PlatformSiteArgs, opts?: Options) {
     super('standby:workload:PlatformSite', name, {}, opts);
     const namespace = new Namespace(`${name}-namespace`, { metadata: { name: args.platform } }, kept(this));
-    const binding = bindingSecret(this, name, args, namespace);
+    const binding = bindingSecret(name, args, kept(this, namespace));
     isolation(this, name, args.platform, namespace);
     new Front(`${name}-front`, args, { parent: this, dependsOn: namespace });
     this.agent = args.agent && siteAgent(this, name, args.agent, namespace, args.agentFrozen);
@@ -48,7 +47,7 @@ export class PlatformSite extends pulumi.ComponentResource {
     for (const app of args.apps) {
       new Application(
         `${name}-${app}`,
-        { ...args, app, host: args.hosts[app], bindingName, replicas: args.running ? args.replicas : 0 },
+        { ...args, app, host: args.hosts[app], replicas: args.running ? args.replicas : 0 },
         { parent: this, dependsOn },
       );
     }
@@ -57,8 +56,6 @@ export class PlatformSite extends pulumi.ComponentResource {
     this.registerOutputs({ url: this.url });
   }
 }
-
-const bindingName = 'binding';
 
 /** Frozen, it is in the program as the state has it: the component itself need not know. */
 function siteAgent(
@@ -74,21 +71,4 @@ function siteAgent(
     dependsOn: namespace,
     ...(frozen ? { transformations: [freeze] } : {}),
   });
-}
-
-function bindingSecret(parent: pulumi.Resource, name: string, args: PlatformSiteArgs, namespace: Namespace): Secret {
-  const clients = Object.fromEntries(args.apps.map((app) => [clientKey(app), args.clients[app]]));
-  return new Secret(
-    `${name}-binding`,
-    {
-      metadata: { name: bindingName, namespace: args.platform },
-      type: 'Opaque',
-      stringData: pulumi.secret({
-        'database-password': args.database.password,
-        'session-secret': args.session,
-        ...clients,
-      }),
-    },
-    kept(parent, namespace),
-  );
 }

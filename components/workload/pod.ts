@@ -1,25 +1,23 @@
 /** What runs in an application's pod. */
 import * as pulumi from '@pulumi/pulumi';
 import type { App } from '../../config/fields';
-import { clientKey } from './keys';
+import { bindingName, clientKey, databasePasswordKey, sessionSecretKey } from './binding';
 import type { Platform } from './platform';
 
 export interface PodArgs extends Platform {
   readonly app: App;
   /** Its public host. */
   readonly host: string;
-  /** Secret in the namespace that holds what it is bound with. */
-  readonly bindingName: string;
 }
 
 const value = (name: string, text: string) => ({ name, value: text });
-const secret = (name: string, bindingName: string, key: string) => ({
+const secret = (name: string, key: string) => ({
   name,
   valueFrom: { secretKeyRef: { name: bindingName, key } },
 });
 
 /** Everything an instance needs to know. The epoch is among it: a change of role is a new set of pods. */
-function environment({ app, host, hosts, database, realm, bindingName, ...args }: PodArgs) {
+function environment({ app, host, hosts, database, realm, ...args }: PodArgs) {
   return [
     value('APP', app),
     value('PORT', '8080'),
@@ -31,14 +29,14 @@ function environment({ app, host, hosts, database, realm, bindingName, ...args }
     value('PGPORT', String(database.port)),
     value('PGDATABASE', database.database),
     value('PGUSER', database.user),
-    secret('PGPASSWORD', bindingName, 'database-password'),
+    secret('PGPASSWORD', databasePasswordKey),
     value('PGSSLMODE', 'verify-full'),
     value('OIDC_ISSUER', `https://${hosts.idp}/realms/${realm}`),
     // Its own calls go straight to the provider in use, so that it is ready before the public name leads there.
     { name: 'OIDC_BACKCHANNEL', value: pulumi.interpolate`https://${args.identityFqdn}` },
     value('OIDC_CLIENT_ID', app),
-    secret('OIDC_CLIENT_SECRET', bindingName, clientKey(app)),
-    secret('SESSION_SECRET', bindingName, 'session-secret'),
+    secret('OIDC_CLIENT_SECRET', clientKey(app)),
+    secret('SESSION_SECRET', sessionSecretKey),
     { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
   ];
 }

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as fc from 'fast-check';
-import { begin, decide, observe, type Memory } from '../../failover/lease';
+import { begin, decide, observe, stateOf, type Memory } from '../../failover/lease';
 import { times } from '../../failover/leaseTimes';
 import { World, type Fault, type Scenario } from './leaseWorld';
 
@@ -150,6 +150,17 @@ describe('the writer lease', function () {
       { numRuns: 300, endOnFailure: true },
     );
     expect(found.failed).to.equal(true);
+  });
+
+  it('says of itself when it has not seen the lease for a while, also when it never did', () => {
+    const lease = { holder: 'prod' as const, epoch: 1, released: false, ageMs: 0, version: '1' };
+    const young = begin({ site: 'intg', active: false, epoch: 1, mode: 'on' }, 0);
+    const seen = observe(young, { saw: 'lease', lease, sentAt: 20_000 });
+    const states = (memory: Memory, from: number) =>
+      [from + times.blindAfterMs - 1, from + times.blindAfterMs].map((now) => stateOf(memory, now));
+    expect(states(young, 0)).to.deep.equal(['standby', 'blind']);
+    expect(states(seen, 20_000)).to.deep.equal(['standby', 'blind']);
+    expect(stateOf(begin({ ...young.post, mode: 'off' }, 0), 60_000)).to.equal('standby');
   });
 
   it('begins with the fence when its process has slept', () => {

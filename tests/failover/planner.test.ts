@@ -43,6 +43,8 @@ function refusal(seen: Observation, wish: Wish, at = now): StandbyError {
 const names = 'verify-inside reroute-internal reroute verify-outside converge check-previews announce';
 const fences = 'fence-workloads fence-database prove-fence take-lease record-recovery-point';
 
+const blindAgent = { site: 'intg' as const, epoch: 1, state: 'blind' as const, why: 'look: no answer' };
+
 describe('the planner', () => {
   const planned: Readonly<Record<string, readonly [Observation, Wish, steps: string]>> = {
     'a switchover to PROD’s database': [healthy(), out, `prepare lookup-names ${fences} open-database ${names}`],
@@ -168,6 +170,15 @@ describe('the planner', () => {
       'Unknown',
       'refused',
       /the cluster of intg is unknown/,
+    ],
+    'a target that could not keep the right to write': [
+      change(healthy(), {
+        sites: { ...healthy().sites, intg: { ...healthy().sites.intg, agent: value(blindAgent) } },
+      }),
+      away,
+      'AgentBlind',
+      'refused',
+      /the agents of intg do not see the lease \(look: no answer\).*reach the store/,
     ],
     'a switchover with a stale reading': [
       change(healthy(), { records: value({}, now - 31_000) }),
