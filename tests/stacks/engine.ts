@@ -2,6 +2,7 @@
  * A stand-in for the engine, small enough to be believed: it runs a stack's program with mocks, and says what an update would
  * do with what was there before. `ignoreChanges: ['*']`, `retainOnDelete` and names are what it knows of options.
  */
+import { expect } from 'chai';
 import * as pulumi from '@pulumi/pulumi';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -286,4 +287,18 @@ export class World {
     if (!found) throw new Error(`no ${type} ${name} in ${[...this.state.keys()].join('\n')}`);
     return found;
   }
+}
+
+/** What the failover stack reads of the sites' own stacks. */
+export async function sitesMade(): Promise<Readonly<Record<string, unknown>>> {
+  const [prod, intg] = [await run('prod', planOf('prod')), await run('intg', planOf('intg'))];
+  return { prod: prod.outputs, intg: intg.outputs };
+}
+
+/** Updates the failover stack of a world, which throws nothing away. */
+export async function update(world: World, config: Config, references: Readonly<Record<string, unknown>>) {
+  const last = await run('failover', config, references);
+  const changes = world.apply(last);
+  expect([...changes].filter(([, change]) => change === 'delete')).to.deep.equal([]);
+  return { last, changes };
 }

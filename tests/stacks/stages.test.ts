@@ -1,7 +1,7 @@
 /** What the pieces of a change of role do, and what is prepared before one. */
 import { expect } from 'chai';
 import { epochPassword } from '../../config/credentials';
-import { planOf, run, World, type Change, type Config, type Registered, type Run } from './engine';
+import { sitesMade, update, planOf, World, type Change, type Config, type Registered, type Run } from './engine';
 
 const home = planOf('failover');
 const follower = { epoch: 1, site: 'intg', method: 'replica', from: 'psql-moodtalk-prod' };
@@ -26,15 +26,14 @@ type Json = Record<string, unknown>;
 
 describe('a change of role, piece by piece', function () {
   this.timeout(120_000);
-  let references: Record<string, unknown>;
+  let references: Readonly<Record<string, unknown>>;
   let world: World;
   let last: Run;
 
   const become = async (config: Config): Promise<ReadonlyMap<string, Change>> => {
-    last = await run('failover', config, references);
-    const changes = world.apply(last);
-    expect([...changes].filter(([, change]) => change === 'delete')).to.deep.equal([]);
-    return changes;
+    const done = await update(world, config, references);
+    last = done.last;
+    return done.changes;
   };
   const changedOf = (changes: ReadonlyMap<string, Change>, type: string) =>
     [...changes.keys()].filter((key) => key.startsWith(`${type} `)).map((key) => key.split(' ')[1]);
@@ -59,9 +58,7 @@ describe('a change of role, piece by piece', function () {
   ];
 
   before(async () => {
-    const prod = await run('prod', planOf('prod'));
-    const intg = await run('intg', planOf('intg'));
-    references = { prod: prod.outputs, intg: intg.outputs };
+    references = await sitesMade();
   });
   beforeEach(async () => {
     world = new World();

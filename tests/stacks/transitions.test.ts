@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { parseLandscape } from '../../config/landscape';
-import { planOf, run, World, type Change, type Config, type Registered, type Run } from './engine';
+import { planOf, run, sitesMade, World, type Change, type Config, type Registered, type Run } from './engine';
 
 const platformDigest = 'a'.repeat(64);
 const home: Config = {
@@ -38,7 +38,7 @@ const isOf = (site: 'prod' | 'intg', one: Registered): boolean =>
 
 describe('the failover stack, from one switch to the next', function () {
   this.timeout(60_000);
-  let references: Record<string, unknown>;
+  let references: Readonly<Record<string, unknown>>;
   let world: World;
   let last: Run;
 
@@ -98,9 +98,7 @@ describe('the failover stack, from one switch to the next', function () {
   ];
 
   before(async () => {
-    const prod = await run('prod', planOf('prod'));
-    const intg = await run('intg', planOf('intg'));
-    references = { prod: prod.outputs, intg: intg.outputs };
+    references = await sitesMade();
   });
 
   beforeEach(async () => {
