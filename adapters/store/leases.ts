@@ -12,7 +12,7 @@ import { storeClient } from './client';
 import { StoredLease } from './lease';
 import { ask, type Answer, type Peer, type Topic } from './talk';
 
-const pollMs = 500;
+const pollMs = 200;
 const agentMs = 3_000;
 /** A claim is written to the site's cluster, which may be in trouble; and it must be usable for a while when it is there. */
 const claimMs = 12_000;
@@ -82,7 +82,8 @@ class SiteLeases implements Leases {
       const usable = performance.now() - claimedAt < times.claimUsableMs;
       if (over && usable && (await this.store.take(to, epoch, lease?.version, call.signal))) return;
       if (over || !lease?.holder) continue;
-      const left = Math.max(pollMs, times.takeAfterMs - lease.ageMs);
+      // The age that the store tells grows by whole seconds, the next one may be about to come.
+      const left = Math.max(pollMs, times.takeAfterMs - times.storeResolutionMs - lease.ageMs);
       const why = (await this.release(lease.holder, lease.epoch, Math.min(left, releaseMs), call.signal)) ?? '';
       if (why && why !== said)
         call.progress(`${why}; its lease runs out ${times.takeAfterMs / 1000} s after its last renewal`);

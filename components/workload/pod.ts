@@ -60,7 +60,8 @@ export const podSpec = (args: PodArgs) => ({
       image: args.image,
       ports: [{ name: 'http', containerPort: 8080 }],
       env: environment(args),
-      readinessProbe: probe('/readyz', 2, 3),
+      // Ready instances end a change of role: each second until the next probe is one in which nobody is served.
+      readinessProbe: probe('/readyz', 1, 6),
       livenessProbe: probe('/healthz', 10, 3),
       resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '1', memory: '256Mi' } },
       securityContext: {
