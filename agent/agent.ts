@@ -9,7 +9,7 @@ import type { StoredLease } from '../adapters/store/lease';
 import { ask } from '../adapters/store/talk';
 import type { Boards } from './boards';
 import { leapsOfTime, ownTime } from './clock';
-import { patientMs } from './kubernetes';
+import { patient } from './kubernetes';
 import { messageOf, type Log } from './log';
 import type { Settings } from './settings';
 import type { SiteControl } from './site';
@@ -92,7 +92,7 @@ export class Agent {
 
   /** @returns for how long nobody here has confirmed to the other site, milliseconds. */
   async claim(epoch: number): Promise<number> {
-    const { board } = await this.parts.boards.change((one) => claimed(one, epoch), patientMs);
+    const { board } = await this.parts.boards.change((one) => claimed(one, epoch), patient);
     const now = ownTime();
     if (leapsOfTime() !== this.leaps) this.observe({ saw: 'leap', at: now });
     this.leaps = leapsOfTime();
@@ -201,7 +201,7 @@ export class Agent {
         }
         return;
       case 'claim': {
-        const { board } = await boards.change((one) => claimed(one, action.epoch), patientMs);
+        const { board } = await boards.change((one) => claimed(one, action.epoch), patient);
         return this.observe({ saw: 'claimed', board, sentAt, at: ownTime() });
       }
       case 'take':

@@ -6,7 +6,7 @@ import { within } from '../failover/within';
 
 const answerMs = 1_500;
 /** For what may wait for a cluster in trouble: a fence and a confirmation may not. */
-export const patientMs = 8_000;
+export const patient = { withinMs: 8_000 } as const;
 /** A kubelet renews the token long before it ends. */
 const tokenMs = 60_000;
 
@@ -32,6 +32,12 @@ export class KubernetesError extends Error {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
+export interface Limits {
+  /** @default - 1.5 s */
+  readonly withinMs?: number;
+  readonly signal?: AbortSignal;
+}
+
 export class Kubernetes {
   private readonly connections: https.Agent;
   private token = { text: '', at: -Infinity };
@@ -42,10 +48,11 @@ export class Kubernetes {
 
   /**
    * @param path - from `/api` or `/apis` on.
+   * @param body - with PATCH, a list is a JSON patch (RFC 6902), anything else is merged (RFC 7386).
    * @throws KubernetesError with what the server said; what the network says as it is.
    */
-  async call<T>(method: Method, path: string, body?: object, withinMs = answerMs): Promise<T> {
-    const { status, text } = await this.send(method, path, body, withinMs);
+  async call<T>(method: Method, path: string, body?: object, limits: Limits = {}): Promise<T> {
+    const { status, text } = await this.send(method, path, body, limits);
     if (status >= 200 && status < 300) return JSON.parse(text) as T;
     throw new KubernetesError(status, `${method} ${path}: ${status} ${reasonOf(text)}`);
   }
@@ -54,10 +61,11 @@ export class Kubernetes {
     method: Method,
     path: string,
     body: object | undefined,
-    withinMs: number,
+    { withinMs = answerMs, signal }: Limits,
   ): Promise<{ readonly status: number; readonly text: string }> {
     const text = body === undefined ? '' : JSON.stringify(body);
-    const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+    const patch = `application/${Array.isArray(body) ? 'json-patch' : 'merge-patch'}+json`;
+    const type = method === 'PATCH' ? patch : 'application/json';
     return new Promise((resolve, reject) => {
       const request = https.request({
         ...{ host: this.settings.host, port: this.settings.port, method, path, agent: this.connections },
@@ -66,7 +74,7 @@ export class Kubernetes {
           authorization: `Bearer ${this.bearer()}`,
           ...(body ? { 'content-type': type, 'content-length': Buffer.byteLength(text) } : {}),
         },
-        signal: within(withinMs),
+        signal: within(withinMs, ...(signal ? [signal] : [])),
       });
       request.on('error', reject).on('response', (response) => {
         const parts: Buffer[] = [];

@@ -23,7 +23,9 @@ export class SiteControl {
   private placedAt = -Infinity;
   private readonly addresses = new Map<string, string>();
   private rememberedAt = -Infinity;
-  private stopping: { readonly word: string; readonly done: Promise<void> } | undefined;
+  private stopping:
+    { readonly word: string; readonly done: Promise<void>; readonly broken: AbortController } | undefined;
+  private starting: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly server: AdmissionTarget,
@@ -73,7 +75,12 @@ export class SiteControl {
       }
     }
     if (!opened && unknown !== undefined) throw unknown;
-    const started = await this.workloads.start(epoch);
+    // A fence is done when the servers are closed; what it still does to the applications must not go on into this.
+    await this.breakOffStop();
+    signal.throwIfAborted();
+    const starting = this.workloads.start(epoch, signal);
+    this.starting = starting.catch(() => undefined);
+    const started = await starting;
     if (started > 0) this.log('applications start again', { epoch, started });
   }
 
@@ -155,16 +162,28 @@ export class SiteControl {
   private stopOnce(epoch: number, final: boolean, signal: AbortSignal): Promise<void> {
     const word = `${epoch} ${final}`;
     if (this.stopping?.word === word) return this.stopping.done;
-    const done = this.stop(epoch, final, signal).finally(() => {
+    this.stopping?.broken.abort();
+    const broken = new AbortController();
+    const done = this.stop(epoch, final, AbortSignal.any([signal, broken.signal])).finally(() => {
       if (this.stopping?.done === done) this.stopping = undefined;
     });
-    done.catch((cause: unknown) => this.log('stop failed', { why: messageOf(cause) }));
-    this.stopping = { word, done };
+    done.catch((cause: unknown) => {
+      if (!broken.signal.aborted) this.log('stop failed', { why: messageOf(cause) });
+    });
+    this.stopping = { word, done, broken };
     return done;
+  }
+
+  private async breakOffStop(): Promise<void> {
+    const { stopping } = this;
+    stopping?.broken.abort();
+    await stopping?.done.catch(() => undefined);
   }
 
   private async stop(epoch: number, final: boolean, signal: AbortSignal): Promise<void> {
     const end = performance.now() + stopMs;
+    // What is being started would come up behind it.
+    await this.starting;
     while ((await this.workloads.stop(epoch, final)) > 0) {
       if (performance.now() > end) throw new Error('instances of the applications are still there');
       await delay(lookMs, undefined, { signal });

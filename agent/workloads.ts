@@ -1,5 +1,5 @@
 /** The applications of the site: stopped with a note of who stopped them, and started again by that note only. */
-import { patientMs, type Kubernetes, type KubernetesObject } from './kubernetes';
+import { KubernetesError, patient, type Kubernetes, type KubernetesObject, type Limits } from './kubernetes';
 
 const note = 'standby/stopped';
 
@@ -27,7 +27,7 @@ export class Workloads {
 
   /** @returns the database servers that the applications of this site work on. */
   async servers(): Promise<string[]> {
-    const containers = (await this.list(patientMs)).flatMap((one) => one.spec.template.spec.containers);
+    const containers = (await this.list(patient)).flatMap((one) => one.spec.template.spec.containers);
     return [
       ...new Set(
         containers.flatMap((one) =>
@@ -54,27 +54,45 @@ export class Workloads {
     return pods.length;
   }
 
-  /** Starts again what agents of this site had stopped in this epoch. @returns how many applications. */
-  async start(epoch: number): Promise<number> {
-    const stopped = (await this.list(patientMs)).flatMap(({ metadata }) => {
+  /**
+   * Starts again what agents of this site had stopped in this epoch.
+   * @param signal - the site is closed again: nothing more is started.
+   * @returns how many applications.
+   */
+  async start(epoch: number, signal: AbortSignal): Promise<number> {
+    const stopped = (await this.list({ ...patient, signal })).flatMap(({ metadata }) => {
       const text = metadata.annotations?.[note];
       const word = text ? (JSON.parse(text) as { epoch: number; replicas: number }) : undefined;
-      return word?.epoch === epoch ? [{ name: metadata.name, replicas: word.replicas }] : [];
+      return text && word?.epoch === epoch ? [{ name: metadata.name, text, replicas: word.replicas }] : [];
     });
-    await Promise.all(
-      stopped.map(({ name, replicas }) =>
-        this.patch(name, { metadata: { annotations: { [note]: null } }, spec: { replicas } }, patientMs),
-      ),
-    );
-    return stopped.length;
+    signal.throwIfAborted();
+    const started = await Promise.all(stopped.map(({ name, text, replicas }) => this.startNoted(name, text, replicas)));
+    return started.filter(Boolean).length;
+  }
+
+  /** @returns false when the note is another one by now: the other agent was first, or it is stopped for good. */
+  private async startNoted(name: string, text: string, replicas: number): Promise<boolean> {
+    const place = `/metadata/annotations/${note.replace('/', '~1')}`;
+    const steps = [
+      { op: 'test', path: place, value: text },
+      { op: 'remove', path: place },
+      { op: 'replace', path: '/spec/replicas', value: replicas },
+    ];
+    try {
+      await this.patch(name, steps);
+      return true;
+    } catch (cause) {
+      if (cause instanceof KubernetesError && cause.status === 422) return false;
+      throw cause;
+    }
   }
 
   private get base(): string {
     return `/apis/apps/v1/namespaces/${this.namespace}/deployments`;
   }
 
-  private async list(withinMs?: number): Promise<Deployment[]> {
-    const { items } = await this.kubernetes.call<List<Deployment>>('GET', this.base, undefined, withinMs);
+  private async list(limits?: Limits): Promise<Deployment[]> {
+    const { items } = await this.kubernetes.call<List<Deployment>>('GET', this.base, undefined, limits);
     return items.filter((one) => this.names.includes(one.metadata.name));
   }
 
@@ -86,8 +104,8 @@ export class Workloads {
     ).items;
   }
 
-  private patch(name: string, body: object, withinMs?: number): Promise<unknown> {
-    return this.kubernetes.call('PATCH', `${this.base}/${name}`, body, withinMs);
+  private patch(name: string, body: object): Promise<unknown> {
+    return this.kubernetes.call('PATCH', `${this.base}/${name}`, body);
   }
 
   private async end(pod: string): Promise<void> {

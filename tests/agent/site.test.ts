@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SiteControl } from '../../agent/site';
 import type { Workloads } from '../../agent/workloads';
 import { readServer, tryWrite } from '../../adapters/postgres/admission';
@@ -6,6 +7,9 @@ import { StandbyError } from '../../failover/errors';
 import { TestServer } from '../adapters/postgres';
 import { TestWorld } from '../kubernetes/world';
 
+const until = async (holds: () => boolean) => {
+  for (const end = Date.now() + 10_000; !holds() && Date.now() < end;) await delay(10);
+};
 const patience = () => AbortSignal.timeout(30_000);
 
 describe('the agent at its site’s servers', function () {
@@ -62,6 +66,59 @@ describe('the agent at its site’s servers', function () {
     await site.close(3, false, patience());
     expect(await writes(3)).to.equal(false);
     expect(await open(control(host), 3, false)).to.equal('open');
+  });
+
+  it('stops nothing more of the applications when it is open again', async () => {
+    const { host } = server.target;
+    let running = true;
+    let instancesGone: (() => void) | undefined;
+    const applications = {
+      servers: async () => [],
+      // Instances take their time to end, also when the server is closed at once.
+      stop: async () => {
+        running = false;
+        instancesGone?.();
+        return 1;
+      },
+      start: async () => {
+        running = true;
+        return 1;
+      },
+    } as unknown as Workloads;
+    const site = new SiteControl({ ...server.target, host }, applications, () => undefined);
+    await site.close(3, false, patience());
+    expect(running).to.equal(false);
+    expect(await open(site, 3, false)).to.equal('open');
+    const stoppedAgain = new Promise<string>((resolve) => (instancesGone = () => resolve('stopped again')));
+    expect(await Promise.race([stoppedAgain, delay(1_000, 'left alone')])).to.equal('left alone');
+    expect(running).to.equal(true);
+  });
+
+  it('starts nothing behind a fence that began meanwhile', async () => {
+    const { host } = server.target;
+    const fence = new AbortController();
+    const calls: string[] = [];
+    const applications = {
+      servers: async () => [],
+      stop: async () => {
+        calls.push('stopped');
+        return 0;
+      },
+      start: async (_: number, signal: AbortSignal) => {
+        calls.push('starts');
+        fence.abort(new Error('fenced'));
+        await site.close(3, false, patience());
+        await delay(50);
+        calls.push(signal.aborted ? 'started nothing' : 'started');
+        return 0;
+      },
+    } as unknown as Workloads;
+    const site = new SiteControl({ ...server.target, host }, applications, () => undefined);
+    const signal = AbortSignal.any([fence.signal, patience()]);
+    await site.open(3, false, async () => true, signal);
+    await until(() => calls.includes('stopped'));
+    expect(calls).to.deep.equal(['starts', 'started nothing', 'stopped']);
+    expect(await writes(3)).to.equal(false);
   });
 
   it('does not take an epoch for open that is open nowhere', async () => {
