@@ -1,4 +1,5 @@
 /** Proof that a site serves: from inside before names lead to it, and as the public sees it after. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { apps, type Site } from '../../config/fields';
 import type { Facts } from '../../failover/model';
 import type { Call, Verifier } from '../../failover/ports';
@@ -15,6 +16,8 @@ import { within } from '../../failover/within';
 const insideMs = 90_000;
 const outsideMs = 120_000;
 const answerMs = 3_000;
+/** For servers to say that they are open too. */
+const othersMs = 1_000;
 /** The application whose client is asked for. */
 const loginApp = 'id';
 
@@ -95,15 +98,20 @@ async function checkWrite(context: AdapterContext, server: string, epoch: number
   return `${server} ${answer}`;
 }
 
-/** The server that has admitted the epoch says so itself, whatever the configuration says at the moment. */
+/**
+ * The server that has admitted the epoch says so itself, whatever the configuration says at the moment. Where one does, others
+ * that say nothing are not waited for until their time is over: they may be gone with their site.
+ */
 async function openServer(context: AdapterContext, epoch: number, signal: AbortSignal): Promise<string> {
-  const tokens = await Promise.allSettled(
+  const open: string[] = [];
+  const all = Promise.allSettled(
     serverPlaces(context).map(async ({ name }) => {
       const { role, token } = await readServer(serverTarget(context, name), signal);
-      return { name, open: role === 'primary' && token?.open === true && token.epoch === epoch };
+      if (role === 'primary' && token?.open === true && token.epoch === epoch) open.push(name);
     }),
   );
-  const open = tokens.flatMap((one) => (one.status === 'fulfilled' && one.value.open ? [one.value.name] : []));
+  await Promise.race([all, delay(othersMs, undefined, { signal })]);
+  if (open.length === 0) await all;
   const [server] = open;
   if (open.length === 1 && server) return server;
   throw new Error(`epoch ${epoch} is open on ${open.join(' and ') || 'no server'}`);
