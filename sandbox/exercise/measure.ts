@@ -35,21 +35,22 @@ export function recovery(
 
 export interface Loss {
   readonly rowsLost: number;
-  /** From the acknowledgement of the oldest lost row to the outage, seconds; 0 when no row was lost. */
+  /** From the acknowledgement of the oldest lost row to the outage or the newest one, seconds; 0 when no row was lost. */
   readonly windowSeconds: number;
 }
 
 /**
- * What was acknowledged before the outage and is not there after it.
- * @param acknowledged rows in the order of their acknowledgement.
+ * What was acknowledged and is not there. An outage takes hold some milliseconds after it began: what the lost site still
+ * acknowledged then counts as well, so no row is left out for its time.
+ * @param acknowledged rows in the order of their acknowledgement, none later than the look at `present`.
  * @param present sequence numbers found on the site that took over.
+ * @param outageAt milliseconds since the epoch.
  */
 export function loss(acknowledged: readonly AcknowledgedRow[], present: ReadonlySet<number>, outageAt: number): Loss {
-  const before = acknowledged.filter((row) => row.at <= outageAt);
-  const lost = before.filter((row) => !present.has(row.seq));
-  const oldest = lost[0];
-  if (!oldest) return { rowsLost: 0, windowSeconds: 0 };
-  return { rowsLost: lost.length, windowSeconds: (outageAt - oldest.at) / 1000 };
+  const lost = acknowledged.filter((row) => !present.has(row.seq));
+  const [oldest, newest] = [lost[0], lost.at(-1)];
+  if (!oldest || !newest) return { rowsLost: 0, windowSeconds: 0 };
+  return { rowsLost: lost.length, windowSeconds: (Math.max(outageAt, newest.at) - oldest.at) / 1000 };
 }
 
 /** @returns the longest time without a success since `since`, seconds; to the last observation when none came after. */

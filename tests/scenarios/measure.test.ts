@@ -62,6 +62,12 @@ describe('what the outside client measured', () => {
       expect(loss(acknowledged, new Set([1, 4]), outageAt)).to.deep.equal({ rowsLost: 2, windowSeconds: 1 });
     });
 
+    it('counts what the lost site still acknowledged while the outage took hold', () => {
+      const late = [...acknowledged.slice(0, 3), row(4, 10_100)];
+      expect(loss(late, new Set([1, 2]), outageAt)).to.deep.equal({ rowsLost: 2, windowSeconds: 0.2 });
+      expect(loss(late, new Set([1, 2, 3]), outageAt)).to.deep.equal({ rowsLost: 1, windowSeconds: 0 });
+    });
+
     it('does not hide a gap behind newer rows', () => {
       expect(loss(acknowledged, new Set([2, 3, 4]), outageAt)).to.deep.equal({ rowsLost: 1, windowSeconds: 2 });
     });
