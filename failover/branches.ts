@@ -55,17 +55,18 @@ function follow(situation: Situation): Verdict {
   }
   const { name } = replica.plan;
   if (!replica.reading) return impossible(silent(situation, name));
-  const { role, streaming, lagSeconds } = replica.reading;
+  const { role, streaming, mayLackSeconds } = replica.reading;
   if (role === 'primary') return followed(situation, name);
   if (complete(situation)) return nothing(`${source} is fenced, then ${name} replays the rest`);
   if (situation.planned) {
     return impossible(`${name} does not stream from ${source}${streaming === undefined ? ', as far as it tells' : ''}`);
   }
-  return lagSeconds === undefined
+  // Its source can't be asked what it committed last, so never 0, however level the replica is with what it received.
+  return mayLackSeconds === undefined
     ? { lossSeconds: 'unknown', lossWhy: `${name} can't tell how far it is behind` }
     : {
-        lossSeconds: lagSeconds,
-        lossWhy: `the last transaction that ${name} has is ${seconds(lagSeconds)} old, at most that is lost`,
+        lossSeconds: mayLackSeconds,
+        lossWhy: `the last that ${name} has of ${source} is ${seconds(mayLackSeconds)} old, at most what was committed since is lost`,
       };
 }
 

@@ -26,6 +26,11 @@ export interface ServerReading {
   readonly streaming?: boolean;
   /** Replica: seconds since the last transaction it replayed was committed; 0 when it has replayed all it received and streams. */
   readonly lagSeconds?: number;
+  /**
+   * Replica: what its source committed longer ago is here, seconds; of the rest only the source knows. Counted from what was heard
+   * of the source last, so it grows while that is silent, although nothing has noticed yet. Absent: can't tell.
+   */
+  readonly mayLackSeconds?: number;
   /** Primary that archives its log itself, and says so: Azure's servers and our own. */
   readonly archive?: ArchiveReading;
   /** Sessions of applications and identity provider now. */

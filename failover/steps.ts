@@ -158,10 +158,10 @@ async function recordRecoveryPoint(context: StepContext): Promise<Facts> {
   const at = ports.clock.now();
   const fenced = context.stateOf('prove-fence').facts?.['position'];
   if (how === 'shared') return { at, server, lossSeconds: 0, ...(fenced === undefined ? {} : { position: fenced }) };
-  const { role, position, lagSeconds } = await ports.databases.read(server, call);
+  const { role, position, mayLackSeconds } = await ports.databases.read(server, call);
   if (how === 'restored') return { at, server, position, lossSeconds: lost(step.args['lossSeconds']) };
   if (how === 'forced') {
-    return { at, server, position, lossSeconds: role === 'replica' ? lost(lagSeconds) : 'unknown' };
+    return { at, server, position, lossSeconds: role === 'replica' ? lost(mayLackSeconds) : 'unknown' };
   }
   if (role !== 'replica' || typeof fenced !== 'string') {
     throw new StandbyError(

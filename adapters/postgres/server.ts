@@ -11,7 +11,12 @@ interface Row {
   readonly closed: boolean;
   readonly position: string | null;
   readonly streaming: boolean;
-  readonly behind: number | null;
+  /** It has replayed all that it received and all that its source said it had. */
+  readonly level: boolean;
+  /** Seconds since the last transaction that it replayed was committed. */
+  readonly age: number | null;
+  /** Seconds since its source said anything. */
+  readonly unheard: number | null;
   readonly sessions: number;
   readonly token: boolean;
 }
@@ -21,14 +26,14 @@ const question = `
   SELECT r.replica,
     current_setting('default_transaction_read_only')::bool AS closed,
     CASE WHEN r.replica THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS position,
-    coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false) AS streaming,
-    CASE WHEN NOT r.replica THEN NULL
-         WHEN pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() THEN 0
-         ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END AS behind,
+    coalesce(w.status = 'streaming', false) AS streaming,
+    coalesce(greatest(pg_last_wal_receive_lsn(), w.latest_end_lsn) <= pg_last_wal_replay_lsn(), false) AS level,
+    extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS age,
+    extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8 AS unheard,
     (SELECT count(*)::int FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND (starts_with(usename, $1) OR datname = $2)) AS sessions,
     to_regclass('standby_plan.token') IS NOT NULL AS token
-  FROM (SELECT pg_is_in_recovery() AS replica) r`;
+  FROM (SELECT pg_is_in_recovery() AS replica) r LEFT JOIN pg_stat_wal_receiver w ON true`;
 
 /** Reads a server's role, position, token and sessions over one connection. */
 export async function readServer(
@@ -45,15 +50,12 @@ async function read(client: Client, { company, identityDatabase }: AdmissionTarg
   const row = rows[0] as Row;
   const token = row.token ? await readToken(client) : undefined;
   const archive = row.replica ? undefined : await readArchive(client);
-  // A replica that has replayed all it received is up to date only while it receives.
-  const lag = row.behind === 0 && !row.streaming ? await sinceLastTransaction(client) : row.behind;
   return {
     role: row.replica ? 'replica' : 'primary',
     writable: !row.replica && !row.closed,
     ...(token ? { token } : {}),
     position: row.position ?? '0/0',
-    ...(row.replica ? { streaming: row.streaming } : {}),
-    ...(lag === null ? {} : { lagSeconds: lag }),
+    ...(row.replica ? following(row) : {}),
     ...(archive ? { archive } : {}),
     sessions: row.sessions,
   };
@@ -63,9 +65,19 @@ async function readToken(client: Client): Promise<{ epoch: number; open: boolean
   return (await client.query<{ epoch: number; open: boolean }>('SELECT epoch, open FROM standby_plan.token')).rows[0];
 }
 
-async function sinceLastTransaction(client: Client): Promise<number | null> {
-  const { rows } = await client.query<{ seconds: number | null }>(
-    'SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds',
-  );
-  return rows[0]?.seconds ?? null;
+/** A replica that is level with what it received is up to date only while it receives; of a source that is silent it can't know. */
+function following({
+  streaming,
+  level,
+  age,
+  unheard,
+}: Row): Pick<ServerReading, 'streaming' | 'lagSeconds' | 'mayLackSeconds'> {
+  const current = level && streaming;
+  const lag = current ? 0 : age;
+  const lack = current ? (unheard ?? age) : age;
+  return {
+    streaming,
+    ...(lag === null ? {} : { lagSeconds: lag }),
+    ...(lack === null ? {} : { mayLackSeconds: lack }),
+  };
 }

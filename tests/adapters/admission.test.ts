@@ -252,6 +252,20 @@ describe('adapters: admission of epochs to a server', function () {
     });
     const reading = await readServer(replica.target, patience());
     expect(reading).to.include({ role: 'replica', writable: false, streaming: true, lagSeconds: 0 });
+
+    // A source that falls silent: nothing here notices yet, and what it commits meanwhile is missed by nobody.
+    const [sender] = await server.sql('SELECT pid FROM pg_stat_replication');
+    process.kill(Number(sender?.['pid']), 'SIGSTOP');
+    const committedAt = Date.now();
+    await server.sql('CREATE TABLE unseen ()');
+    await until('the replica admits what it may lack', async () => {
+      const { streaming, lagSeconds, mayLackSeconds = 0 } = await readServer(replica.target, patience());
+      expect({ streaming, lagSeconds }).to.deep.equal({ streaming: true, lagSeconds: 0 });
+      expect(mayLackSeconds).to.be.at.least((Date.now() - committedAt) / 1000 - 1);
+      return mayLackSeconds > 2 || undefined;
+    });
+    process.kill(Number(sender?.['pid']), 'SIGCONT');
+
     expect(await codeOf(admit(replica.target, epoch + 1, patience()))).to.equal('ServerIsReplica');
     expect(await refusal(session(epoch, replica))).to.equal('28000');
 

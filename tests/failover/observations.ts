@@ -79,7 +79,7 @@ function serversOf(values: Switch): Record<string, Reading<ServerReading>> {
             open: inUse || streaming,
           },
           position: '0/3000148',
-          ...(streaming ? { streaming: true, lagSeconds: 0.2 } : {}),
+          ...(streaming ? { streaming: true, lagSeconds: 0, mayLackSeconds: 0.2 } : {}),
           sessions: inUse ? 10 : 0,
         }),
       ],

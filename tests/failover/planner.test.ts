@@ -297,9 +297,12 @@ describe('the planner', () => {
     expect(make(both, away)).to.include({ branch: '1c', lossSeconds: 0 });
     expect(make(both, away).why).to.match(/less time than 1a/);
     expect(make(both, { ...away, database: 'prod' })).to.include({ branch: '1a', why: '--database prod asks for it' });
-    const lagging = serverChange(both, standby, { streaming: false, lagSeconds: 40 });
+    const lagging = serverChange(both, standby, { streaming: false, mayLackSeconds: 40 });
     expect(make(lagging, away)).to.include({ branch: '1a', lossSeconds: 0 });
-    const dead = serverChange(lose(healthy(withReplica), 'prod'), standby, { streaming: false, lagSeconds: 700 });
+    const dead = serverChange(lose(healthy(withReplica), 'prod'), standby, {
+      streaming: false,
+      mayLackSeconds: 700,
+    });
     expect(make(dead, { ...away, ...words }).branch, 'a backup newer than the replica').to.equal('1b');
     expect(make(dead, { ...away, ...words, database: 'replica' })).to.include({ branch: '1c', lossSeconds: 700 });
   });

@@ -307,7 +307,7 @@ const readServer = (world: World, server: Server): ServerReading => ({
   ...{ role: server.role, writable: server.role === 'primary' && !server.readOnly },
   ...{ token: { ...server.token }, position: String(server.position), sessions: 0 },
   ...(server.role === 'replica'
-    ? { streaming: world.reach[world.server(server.source!).site].servers, lagSeconds: 0.5 }
+    ? { streaming: world.reach[world.server(server.source!).site].servers, lagSeconds: 0, mayLackSeconds: 0.5 }
     : {}),
 });
 

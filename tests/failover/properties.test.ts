@@ -84,6 +84,7 @@ const server = (reading: Reading<ServerReading>): fc.Arbitrary<Reading<ServerRea
     position: fc.constant('0/1'),
     streaming: fc.boolean(),
     lagSeconds: fc.constantFrom(0, 0.5, 90, 7_000),
+    mayLackSeconds: fc.constantFrom(0.1, 90, 7_000),
     sessions: fc.constant(0),
   });
   return fc.oneof(
@@ -218,6 +219,8 @@ function check(seen: Observation, wish: Wish, made: Plan): void {
   for (const { name } of productionServers(made.before)) expect(kept.has(name), `${name} is kept`).to.equal(true);
   if (wish.kind !== 'failover') expect(made.lossSeconds).to.equal(0);
   if (made.lossSeconds !== 0) expect(wish.acceptLoss).to.equal(true);
+  const promoted = made.steps.find(({ id }) => id === 'promote');
+  if (promoted?.args['how'] === 'forced') expect(made.lossSeconds, 'of a source that nobody could ask').not.to.equal(0);
   expect(made.fingerprint).to.equal(fingerprint(seen));
 }
 
