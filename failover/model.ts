@@ -135,7 +135,7 @@ export interface SiteObservation {
   readonly cluster: Reading<ClusterReading>;
   readonly identity: Reading<IdentityReading>;
   readonly agent: Reading<AgentReading>;
-  /** Public hosts that the site's own ingress answers for, with the HTTP status of each. */
+  /** Public hosts, with the HTTP status that the site's own ingress answers for each; 0 where it does not answer. */
   readonly front: Reading<Readonly<Record<string, number>>>;
 }
 

@@ -131,20 +131,22 @@ function observeSite(context: AdapterContext, leases: Leases, site: Site, look: 
   });
 }
 
-/** @throws Error when no host is answered for. */
-async function readFront(
-  context: AdapterContext,
+/** @returns the status of each public host, 0 of one that is not answered for. @throws Error when none is. */
+export async function readFront(
+  context: Pick<AdapterContext, 'configuration' | 'landscape'>,
   site: Site,
   signal: AbortSignal,
   withinMs: number,
 ): Promise<Record<string, number>> {
   const at = context.landscape.sites[site].network.ingressAddress;
   const reach = { signal, withinMs: withinMs - 200, at, anyCertificate: true };
-  const answers = await Promise.allSettled(publicHosts(context).map((host) => askPage(context, host, reach)));
-  const pages = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  const hosts = publicHosts(context);
+  const answers = await Promise.allSettled(hosts.map((host) => askPage(context, host, reach)));
   const [first] = answers;
-  if (pages.length === 0 && first?.status === 'rejected') throw first.reason;
-  return Object.fromEntries(pages.map(({ host, status }) => [host, status]));
+  if (first?.status === 'rejected' && answers.every(({ status }) => status === 'rejected')) throw first.reason;
+  return Object.fromEntries(
+    answers.map((answer, index) => [hosts[index]!.host, answer.status === 'fulfilled' ? answer.value.status : 0]),
+  );
 }
 
 async function readNames(context: AdapterContext, look: Look): Promise<NamesReading> {

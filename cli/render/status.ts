@@ -1,4 +1,5 @@
 /** What is seen, with the age of every reading. What is unknown or old is never shown as good. */
+import { apps, type App } from '../../config/fields';
 import { longestArchiveLagSeconds, staleAfterSeconds } from '../../failover/readings';
 import type {
   AppReading,
@@ -11,6 +12,7 @@ import type {
   ServerReading,
   SiteObservation,
 } from '../../failover/model';
+import { accepts } from '../../failover/situation';
 import { seconds, type Colour, type Paint } from '../output';
 
 type Judged = readonly [verdict: 'good' | 'bad' | 'plain', text: string];
@@ -56,7 +58,8 @@ function serverText(server: ServerReading, epoch: number, inUse: boolean): Judge
   const serves = role === 'primary' && writable && archived && (!token || (token.open && token.epoch === epoch));
   if (inUse) return [serves ? 'good' : 'bad', text];
   if (role === 'replica') return [streaming ? 'good' : 'bad', text];
-  return [token?.open && token.epoch >= epoch ? 'bad' : 'plain', text];
+  // Of whatever epoch: beside the server in use it is the second one that takes writes.
+  return [accepts(server) ? 'bad' : 'plain', text];
 }
 
 /** @returns whether a restore from it would lose no more than is promised; one that nobody tells of is not judged. */
@@ -71,26 +74,36 @@ function archiveText(archive: ServerReading['archive']): readonly [well: boolean
   ];
 }
 
-function appsText(apps: readonly AppReading[], active: boolean): Judged {
-  const weak = apps.filter(({ ready, wanted }) => ready < wanted);
-  const running = apps.reduce((sum, { ready }) => sum + ready, 0);
-  const releases = [...new Set(apps.map(({ release }) => release.split('@')[0]))].join(', ');
-  const said = weak.map(({ app, ready, wanted }) => `${app} ${ready} of ${wanted}`).join(', ');
-  const text =
-    running === 0 && weak.length === 0
-      ? 'nothing runs'
-      : `${running} instances ready, release ${releases}${said ? `; ${said}` : ''}`;
-  if (weak.length > 0) return ['bad', text];
-  return [active ? (running > 0 ? 'good' : 'bad') : 'plain', text];
+/** @returns what an application lacks; the active site needs every one of them, the other one those that it was given. */
+function lackOf(app: App, reading: AppReading | undefined, active: boolean): string | undefined {
+  if (!reading) return active ? `${app} is not there` : undefined;
+  const { ready, wanted } = reading;
+  if (ready < wanted) return `${app} ${ready} of ${wanted}`;
+  return active && wanted === 0 ? `${app} is scaled to 0` : undefined;
+}
+
+function appsText(readings: readonly AppReading[], active: boolean): Judged {
+  const lacks = apps.flatMap(
+    (name) =>
+      lackOf(
+        name,
+        readings.find(({ app }) => app === name),
+        active,
+      ) ?? [],
+  );
+  const running = readings.reduce((sum, { ready }) => sum + ready, 0);
+  const releases = [...new Set(readings.map(({ release }) => release.split('@')[0]))].join(', ');
+  const text = running === 0 ? 'nothing runs' : `${running} instances ready, release ${releases}`;
+  return [lacks.length > 0 ? 'bad' : active ? 'good' : 'plain', [text, ...lacks].join('; ')];
 }
 
 function frontText(statuses: Readonly<Record<string, number>>, active: boolean): Judged {
-  const wrong = Object.entries(statuses).filter(([, status]) => status >= 500 || status === 0);
+  const wrong = Object.entries(statuses).filter(([, status]) => status === 0 || status >= 400);
   const text =
     wrong.length > 0
-      ? wrong.map(([host, status]) => `${host} ${status}`).join(', ')
+      ? wrong.map(([host, status]) => `${host} ${status || 'does not answer'}`).join(', ')
       : `${Object.keys(statuses).length} hosts answer`;
-  return [wrong.length === 0 ? (active ? 'good' : 'plain') : active ? 'bad' : 'plain', text];
+  return [!active ? 'plain' : wrong.length === 0 ? 'good' : 'bad', text];
 }
 
 function siteLines(site: string, seen: SiteObservation, active: boolean, now: Instant, paint: Paint): string[] {

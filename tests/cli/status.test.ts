@@ -1,7 +1,19 @@
 import { expect } from 'chai';
 import { statusLines } from '../../cli/render/status';
-import type { ArchiveReading, Observation } from '../../failover/model';
-import { healthy, now, silent } from '../failover/observations';
+import type { AppReading, ArchiveReading, Observation, SiteObservation } from '../../failover/model';
+import {
+  bound,
+  change,
+  healthy,
+  hosts,
+  now,
+  promoted,
+  restored,
+  rules,
+  serverChange,
+  silent,
+  value,
+} from '../failover/observations';
 
 const server = 'psql-moodtalk-prod';
 const paint = (_colour: string, text: string) => text;
@@ -36,5 +48,54 @@ describe('what `standby status` says', () => {
     expect(lines(rest as Observation).find((line) => line.includes('writer lease'))).to.match(
       /^ +\?\? .*not looked at/,
     );
+  });
+
+  it('shows a second server that takes writes, of whatever epoch, and none that is closed', () => {
+    const home = { role: 'primary', writable: true, token: { epoch: 1, open: true }, sessions: 12 } as const;
+    for (const values of [restored, promoted]) {
+      const seen = healthy(values);
+      const inUse = rules.productionServers(values).find(({ database }) => database)?.name;
+      const lineOfServer = (world: Observation) =>
+        statusLines(world, inUse, now, paint).find((line) => line.includes(`${server} `));
+      expect(lineOfServer(seen)).to.match(/^ +-- /);
+      expect(lineOfServer(serverChange(seen, server, home))).to.match(/^ +!! .*epoch 1 may write.*12 sessions/);
+      expect(lineOfServer(serverChange(seen, server, { ...home, writable: false }))).to.match(/^ +-- /);
+    }
+  });
+
+  const atProd = (seen: Observation, what: Partial<SiteObservation>): Observation =>
+    change(seen, { sites: { ...seen.sites, prod: { ...seen.sites.prod, ...what } } });
+  /** That line of PROD, which stands before INTG's. */
+  const prodLine = (seen: Observation, name: string) => lines(seen).find((line) => line.includes(` ${name} `));
+
+  it('wants an answer of every host from the ingress of the active site, and of none from the other one', () => {
+    const fronts = (status: number) => ({
+      front: value({ ...Object.fromEntries(Object.values(hosts).map((host) => [host, 200])), [hosts.api]: status }),
+    });
+    const lineAt = (seen: Observation, status: number) => prodLine(atProd(seen, fronts(status)), 'own ingress');
+    expect(lineAt(healthy(), 302)).to.match(/^ +ok .*6 hosts answer/);
+    expect(lineAt(healthy(), 0)).to.match(/^ +!! .*api.moodtalk.ch does not answer/);
+    for (const status of [404, 503]) {
+      expect(lineAt(healthy(), status)).to.match(new RegExp(`^ +!! .*api.moodtalk.ch ${status}`));
+    }
+    expect(lineAt(healthy(bound), 0)).to.match(/^ +-- /);
+  });
+
+  it('wants every application at the active site, and at the other one what was begun there', () => {
+    const seen = healthy();
+    const { cluster } = seen.sites.prod;
+    if (!('value' in cluster)) throw new Error('PROD is silent');
+    const { apps } = cluster.value;
+    const lineWith = (some: readonly AppReading[], world = seen) =>
+      prodLine(atProd(world, { cluster: value({ apps: some }) }), 'workloads');
+    const api = (what: Partial<AppReading>) => apps.map((one) => (one.app === 'api' ? { ...one, ...what } : one));
+    expect(lineWith(api({ wanted: 0, ready: 0 }))).to.match(/^ +!! .*8 instances ready.*; api is scaled to 0/);
+    expect(lineWith(apps.filter(({ app }) => app !== 'api'))).to.match(/^ +!! .*; api is not there/);
+    expect(lineWith(api({ ready: 1 }))).to.match(/^ +!! .*; api 1 of 2/);
+    expect(lineWith([])).to.match(/^ +!! .*nothing runs; admin is not there/);
+    const elsewhere = healthy(bound);
+    expect(lineWith(api({ wanted: 0, ready: 0 }), elsewhere)).to.match(/^ +-- /);
+    expect(lineWith(api({ ready: 1 }), elsewhere)).to.match(/^ +!! /);
+    expect(lineWith([], elsewhere)).to.match(/^ +-- .*nothing runs/);
   });
 });
