@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { StandbyError } from '../failover/errors';
 import type { Plan } from '../failover/model';
-import type { JournalEntry } from '../failover/ports';
+import type { JournalEntry, RecordedRun } from '../failover/ports';
 import type { RunState } from '../failover/journal';
 import { finish } from './change';
 import { interruptible } from './interrupt';
@@ -122,11 +122,17 @@ async function runs(name: string | undefined, options: Options): Promise<void> {
     const { openJournal } = await import('../adapters/wire');
     const warn = (message: string) => process.stderr.write(`standby: ${message}\n`);
     const journal = await openJournal(process.env, { signal, warn });
-    const found = name === undefined ? await journal.runs() : [{ run: name, entries: await journal.read(name) }];
+    const found: readonly RecordedRun[] =
+      name === undefined ? await journal.runs() : [{ run: name, entries: await journal.read(name) }];
     if (name !== undefined && found[0]?.entries.length === 0) throw noRun(name);
-    if (options.json) found.forEach(({ run: id, entries }) => printJson({ run: id, entries }));
+    if (options.json)
+      found.forEach(({ broken, ...run }) => printJson({ ...run, ...(broken ? { broken: broken.message } : {}) }));
     else if (found.length === 0) print('no run yet');
-    else for (const { entries } of found) print(runLine(fold(entries)));
+    else
+      for (const { run: id, entries, broken } of found) {
+        print(entries.length > 0 ? runLine(fold(entries)) : id);
+        if (broken) print(`  ${paintFor(process.stdout)('red', '!!')} ${broken.message}`);
+      }
     if (name !== undefined && !options.json) stepLines(fold(found[0]!.entries)).forEach(print);
   });
 }

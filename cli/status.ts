@@ -4,7 +4,7 @@ import type { World } from '../adapters/wire';
 import { interruptible } from './interrupt';
 import { withJson } from './options';
 import { paintFor, print, printJson } from './output';
-import { statusLines } from './render/status';
+import { marked, statusLines } from './render/status';
 
 export function addStatusCommand(program: Command): void {
   withJson(program.command('status'))
@@ -26,21 +26,34 @@ async function status({ json }: { readonly json?: true }): Promise<void> {
     const inUse = switchRules
       .productionServers(observation.configuration.values)
       .find(({ database }) => database)?.name;
-    statusLines(observation, inUse, Date.now(), paintFor(process.stdout)).forEach(print);
-    print(run.text);
+    const paint = paintFor(process.stdout);
+    statusLines(observation, inUse, Date.now(), paint).forEach(print);
+    print(run.unread ? marked('bad', 'journal', run.text, paint) : run.text);
   });
+}
+
+interface Records {
+  readonly ports: Pick<World['ports'], 'journal'>;
+  readonly holder: World['holder'];
 }
 
 interface LastRun {
   readonly text: string;
   readonly run?: string;
   readonly ended?: boolean;
+  /** The journal can't be read: `text` says why. */
+  readonly unread?: true;
 }
 
 /** A run that has not ended is the first thing to know. */
-async function lastRun({ ports, holder }: World): Promise<LastRun> {
+export async function lastRun({ ports, holder }: Records): Promise<LastRun> {
   const { fold } = await import('../failover/journal');
-  const [entries, held] = await Promise.all([ports.journal.read(), holder().catch(() => 'unknown' as const)]);
+  const [entries, held] = await Promise.all([
+    ports.journal.read().catch((cause: Error) => cause),
+    holder().catch(() => 'unknown' as const),
+  ]);
+  // What it can't tell hides no reading of the world.
+  if (entries instanceof Error) return { text: entries.message, unread: true };
   if (entries.length === 0) return { text: 'no run yet' };
   const { run, plan, outcome, who } = fold(entries);
   const what = `run ${run} (${plan.kind} ${plan.from} → ${plan.to}, by ${who})`;

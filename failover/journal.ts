@@ -50,18 +50,19 @@ const parsed = (line: string): JournalEntry | undefined => {
 
 /**
  * @param text - a journal as it lies on the disk, one line an entry.
+ * @param run - whose it is, for what is said when its first line can't be read.
  * @returns its entries and the length (characters) that they take: what follows is a line that was cut off while it was written,
  * whose act therefore never began. Cut the file there before anything is appended.
  * @throws StandbyError JournalBroken
  */
-export function readLines(text: string): { readonly entries: JournalEntry[]; readonly whole: number } {
+export function readLines(text: string, run = 'unknown'): { readonly entries: JournalEntry[]; readonly whole: number } {
   const entries: JournalEntry[] = [];
   let whole = 0;
   while (whole < text.length) {
     const end = text.indexOf('\n', whole);
     const entry = end < 0 ? undefined : parsed(text.slice(whole, end));
     if (end >= 0 && !entry && end + 1 < text.length) {
-      throw broken(entries[0]?.run ?? 'unknown', entries.length + 1, 'can’t be read');
+      throw broken(entries[0]?.run ?? run, entries.length + 1, 'can’t be read');
     }
     if (!entry) break;
     entries.push(entry);

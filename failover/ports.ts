@@ -4,6 +4,7 @@
  */
 import type { Switch } from '../config/failover';
 import type { Site } from '../config/fields';
+import type { StandbyError } from './errors';
 import type {
   AgentReading,
   Facts,
@@ -138,11 +139,23 @@ export interface JournalEntry {
   readonly hash: string;
 }
 
+export interface RecordedRun {
+  readonly run: string;
+  /** Of one that is broken: those of the store, where they are whole there; else none. */
+  readonly entries: readonly JournalEntry[];
+  /** JournalBroken: a copy is not as it was written, or this machine's and the store's went different ways. */
+  readonly broken?: StandbyError;
+}
+
 /** Append-only; an entry is on local disk and, where it can be reached, in the store outside PROD before `append` returns. */
 export interface Journal {
-  /** @returns the newest run and its entries, or those of the run that is named. @throws StandbyError JournalBroken */
+  /**
+   * @returns the entries of the run that is named, or of the newest one.
+   * @throws StandbyError JournalBroken of that run; not of the newest one when the store has it whole, to its end.
+   */
   read(run?: string): Promise<readonly JournalEntry[]>;
-  runs(): Promise<readonly { readonly run: string; readonly entries: readonly JournalEntry[] }[]>;
+  /** Newest first. */
+  runs(): Promise<readonly RecordedRun[]>;
   append(entry: JournalEntry): Promise<void>;
 }
 

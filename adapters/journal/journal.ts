@@ -5,7 +5,8 @@
 import type { ContainerClient } from '@azure/storage-blob';
 import { StandbyError } from '../../failover/errors';
 import { readLines } from '../../failover/journal';
-import type { Journal, JournalEntry } from '../../failover/ports';
+import type { Instant } from '../../failover/model';
+import type { Journal, JournalEntry, RecordedRun } from '../../failover/ports';
 import { LocalJournal } from './local';
 import { PositionMoved, RemoteJournal } from './remote';
 
@@ -21,7 +22,7 @@ const againMs = 2_000;
 /** Newest journals that are looked into for the newest run: clocks of two machines may differ. */
 const candidates = 3;
 
-const entriesOf = (bytes: Buffer) => readLines(bytes.toString()).entries;
+const entriesOf = (run: string, bytes: Buffer) => readLines(bytes.toString(), run).entries;
 const shortOf = (cause: unknown) =>
   ((cause as { code?: string }).code ?? (cause as Error).name ?? 'unknown').slice(0, 80);
 
@@ -60,7 +61,7 @@ export class TwofoldJournal implements Journal {
     if ((last?.hash ?? entry.previous) === entry.previous && (last?.seq ?? 0) === entry.seq - 1) return;
     if ((last?.seq ?? 0) >= entry.seq) throw lostTo(run);
     const bytes = await this.remote.read(run);
-    const more = entriesOf(bytes).filter(({ seq }) => seq > (last?.seq ?? 0) && seq < entry.seq);
+    const more = entriesOf(run, bytes).filter(({ seq }) => seq > (last?.seq ?? 0) && seq < entry.seq);
     if (more.at(-1)?.hash !== entry.previous || (last && more[0]?.previous !== last.hash)) throw lostTo(run);
     this.local.append(run, more);
   }
@@ -138,27 +139,46 @@ export class TwofoldJournal implements Journal {
       const local = this.local.read(run);
       return merge(run, local, await this.there(() => this.remote.read(run), Buffer.alloc(0)));
     }
-    const all = await this.some(candidates);
-    return all[0]?.entries ?? [];
+    const [newest] = await this.some(candidates);
+    if (!newest) return [];
+    const { entries, broken } = newest;
+    // A run that is over in the store is over; what this machine has of it instead is told, and stops nothing.
+    if (broken && entries.at(-1)?.what.type !== 'end') throw broken;
+    if (broken) this.warn(broken.message);
+    return entries;
   }
 
-  /** Newest first. */
-  async runs(): Promise<readonly { readonly run: string; readonly entries: readonly JournalEntry[] }[]> {
+  async runs(): Promise<readonly RecordedRun[]> {
     return this.some(Infinity);
   }
 
-  private async some(count: number) {
+  private async some(count: number): Promise<readonly RecordedRun[]> {
     const names = (await this.there(() => this.remote.runs(), [])).slice(0, count);
     const remote = await this.there(() => this.remote.readAll(names), new Map<string, Buffer>());
     const local = this.local.runs();
-    const all = [...new Set([...names, ...local])].map((run) => ({
-      run,
-      entries: merge(run, this.local.read(run), remote.get(run) ?? Buffer.alloc(0)),
-    }));
+    const all = [...new Set([...names, ...local])].map((run) => this.recorded(run, remote.get(run)));
     return all
-      .filter(({ entries }) => entries.length > 0)
-      .sort((a, b) => b.entries[0]!.at - a.entries[0]!.at)
-      .slice(0, count);
+      .filter(({ entries, broken }) => entries.length > 0 || broken)
+      .sort((a, b) => b.at - a.at)
+      .slice(0, count)
+      .map(({ at: _at, ...run }) => run);
+  }
+
+  /** One run that is broken hides no other one. */
+  private recorded(run: string, there: Buffer = Buffer.alloc(0)): RecordedRun & { readonly at: Instant } {
+    try {
+      const entries = merge(run, this.local.read(run), there);
+      return { run, entries, at: entries[0]?.at ?? 0 };
+    } catch (cause) {
+      if (!isBroken(cause)) throw cause;
+      return { run, entries: wholeOf(run, there), broken: cause, at: this.beganAt(run, there) };
+    }
+  }
+
+  /** Where neither copy's first line says it, a run is as old as its file; one that only the store has counts as the newest. */
+  private beganAt(run: string, there: Buffer): Instant {
+    const [first] = [there, this.local.bytes(run)].flatMap((copy) => wholeOf(run, firstLine(copy)));
+    return first?.at ?? this.local.writtenAt(run) ?? Infinity;
   }
 
   private async there<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
@@ -180,15 +200,35 @@ const lostTo = (run: string): StandbyError =>
     },
   );
 
+const isBroken = (cause: unknown): cause is StandbyError =>
+  cause instanceof StandbyError && cause.code === 'JournalBroken';
+
+const firstLine = (bytes: Buffer) => bytes.subarray(0, bytes.indexOf(0x0a) + 1);
+
+/** @returns the entries of a copy that is as it was written; none of another one. */
+function wholeOf(run: string, bytes: Buffer): readonly JournalEntry[] {
+  try {
+    return entriesOf(run, bytes);
+  } catch (cause) {
+    if (!isBroken(cause)) throw cause;
+    return [];
+  }
+}
+
 /** The longer of two copies of the same journal. @throws StandbyError JournalBroken when they are not copies of each other. */
 function merge(run: string, local: readonly JournalEntry[], bytes: Buffer): readonly JournalEntry[] {
-  const remote = entriesOf(bytes);
+  const remote = entriesOf(run, bytes);
   const [short, long] = local.length <= remote.length ? [local, remote] : [remote, local];
   const end = short.at(-1);
   if (!end || long[short.length - 1]?.hash === end.hash) return long;
+  const last = remote.at(-1)?.what;
+  const next =
+    last?.type === 'end'
+      ? `it is over (${last.outcome}), as the store has it`
+      : 'resume on the machine that wrote the one in the store';
   throw new StandbyError(
     'JournalBroken',
-    `the journal of run ${run} is another one here than in the store: keep both copies; resume on the machine that wrote the one in the store`,
+    `the journal of run ${run} is another one here than in the store: keep both copies; ${next}`,
     { exit: 'person' },
   );
 }

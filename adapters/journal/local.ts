@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { StandbyError } from '../../failover/errors';
 import { readLines, toLine } from '../../failover/journal';
+import type { Instant } from '../../failover/model';
 import type { JournalEntry } from '../../failover/ports';
 import { projectFolder } from '../pulumi/command';
 
@@ -73,11 +74,16 @@ export class LocalJournal {
   /** @returns the entries; none when there is no such run here. @throws StandbyError JournalBroken */
   read(run: string): JournalEntry[] {
     try {
-      return readLines(fs.readFileSync(this.file(run), 'utf8')).entries;
+      return readLines(fs.readFileSync(this.file(run), 'utf8'), run).entries;
     } catch (cause) {
       if (isMissing(cause)) return [];
       throw cause;
     }
+  }
+
+  /** @returns when the file was written last. */
+  writtenAt(run: string): Instant | undefined {
+    return fs.statSync(this.file(run), { throwIfNoEntry: false })?.mtimeMs;
   }
 
   /** @returns the last entry on the disk. */

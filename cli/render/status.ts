@@ -25,6 +25,11 @@ const marks: Readonly<Record<Judged[0] | 'unknown', readonly [string, Colour]>> 
 };
 const label = 32;
 
+export function marked(verdict: keyof typeof marks, name: string, text: string, paint: Paint): string {
+  const [mark, colour] = marks[verdict];
+  return `  ${paint(colour, mark)} ${name.padEnd(label)} ${text}`;
+}
+
 /** @returns a line; a reading that is missing or old says so, whatever it was. */
 function line<T>(
   name: string,
@@ -41,9 +46,8 @@ function line<T>(
       : age! > staleAfterSeconds
         ? ['unknown', `too old to be believed: ${judge(reading.value)[1]}`]
         : judge(reading.value);
-  const [mark, colour] = marks[verdict];
   const when = age === undefined ? '' : paint('dim', ` (${seconds(age)} ago)`);
-  return `  ${paint(colour, mark)} ${name.padEnd(label)} ${text}${when}`;
+  return marked(verdict, name, `${text}${when}`, paint);
 }
 
 function serverText(server: ServerReading, epoch: number, inUse: boolean): Judged {

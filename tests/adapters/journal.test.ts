@@ -6,7 +6,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { createJournal, type TwofoldJournal } from '../../adapters/journal/journal';
 import { type StandbyError } from '../../failover/errors';
-import { nextEntry, readLines, verifyChain } from '../../failover/journal';
+import { nextEntry, readLines, toLine, verifyChain } from '../../failover/journal';
 import type { Plan } from '../../failover/model';
 import type { JournalEntry } from '../../failover/ports';
 import { Store } from './store';
@@ -208,6 +208,75 @@ describe('adapters/journal', function () {
       verifyChain(entries);
       expect(entries.length).to.be.within(confirmed, confirmed + 1);
       expect((await remote(run)).length).to.be.within(confirmed, entries.length);
+    }
+  });
+
+  it('goes by the store where a run is over there, however this machine’s copy ends', async () => {
+    const folder = machineFolder();
+    const run = newRun();
+    const [plan, second] = (await begun(open(folder), run, 2)) as [JournalEntry, JournalEntry];
+    // Another machine goes on, while this one still writes what the store does not get.
+    fs.appendFileSync(localFile(folder, run), toLine(next(second, 2)));
+    const there = open(machineFolder());
+    const resumed = nextEntry(second, run, Date.now(), { type: 'resume', who: 'ida@work' });
+    await there.append(resumed);
+    const undecided = await faultOf(open(folder).read());
+    expect(undecided).to.include({ code: 'JournalBroken', exit: 'person' });
+    expect(undecided?.message).to.contain('resume on the machine that wrote');
+
+    const end = nextEntry(resumed, run, Date.now(), { type: 'end', outcome: 'done' });
+    await there.append(end);
+    expect(warnings).to.deep.equal([]);
+    expect(await open(folder).read()).to.deep.equal([plan, second, resumed, end]);
+    expect(warnings.splice(0).join()).to.contain(`run ${run} is another one here`).and.contain('it is over (done)');
+    expect(await faultOf(open(folder).read(run)), 'asked for by name').to.include({ code: 'JournalBroken' });
+    const later = await begun(open(machineFolder()), newRun(), 2);
+    expect(await open(folder).read()).to.deep.equal(later);
+    expect(warnings, 'of one that is not the newest').to.deep.equal([]);
+    const listed = (await open(folder).runs()).find((one) => one.run === run);
+    expect(listed?.broken).to.include({ code: 'JournalBroken' });
+    expect(listed?.entries).to.deep.equal(await remote(run));
+  });
+
+  it('goes by the store where only this machine’s copy is damaged, and by nothing else', async () => {
+    const folder = machineFolder();
+    const run = newRun();
+    const entries = await begun(open(folder), run, 2);
+    const whole = fs.readFileSync(localFile(folder, run), 'utf8');
+    fs.writeFileSync(localFile(folder, run), whole.replace('"attempt":1', '"attempt":7'));
+    expect(await faultOf(open(folder).read()), 'it has not ended').to.include({ code: 'JournalBroken' });
+    const end = nextEntry(entries[1], run, Date.now(), { type: 'end', outcome: 'aborted' });
+    await open(machineFolder()).append(end);
+    expect(await open(folder).read()).to.deep.equal([...entries, end]);
+    await store.stop();
+    try {
+      expect(await faultOf(open(folder).read()), 'without the store').to.include({ code: 'JournalBroken' });
+    } finally {
+      await store.start();
+    }
+  });
+
+  it('is not stopped by a damaged journal of long ago', async () => {
+    const folder = machineFolder();
+    const year = 365 * 86_400_000;
+    const [oneLine, noLine] = [newRun(), newRun()];
+    for (const run of [oneLine, noLine]) {
+      const plan = nextEntry(undefined, run, Date.now() - year, { type: 'plan', plan: {} as Plan, who: 'eva@home' });
+      fs.mkdirSync(path.join(folder, run));
+      fs.writeFileSync(localFile(folder, run), `${run === oneLine ? toLine(plan) : ''}~\n~\n`);
+    }
+    // Nobody can say when that one began: it is as old as its file.
+    expect(await faultOf(open(folder).read())).to.include({ code: 'JournalBroken' });
+    fs.utimesSync(localFile(folder, noLine), new Date(), new Date(Date.now() - year));
+    const run = newRun();
+    const entries = await begun(open(folder), run, 2);
+    expect(await open(folder).read()).to.deep.equal(entries);
+    const runs = await open(folder).runs();
+    expect(runs[0]).to.deep.equal({ run, entries });
+    for (const name of [oneLine, noLine]) {
+      const damaged = runs.find((one) => one.run === name);
+      expect(damaged?.entries).to.deep.equal([]);
+      expect(damaged?.broken?.message).to.contain(`run ${name} is not as it was written`);
     }
   });
 

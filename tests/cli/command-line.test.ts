@@ -111,6 +111,18 @@ describe('cli', function () {
       .to.contain('begun')
       .and.to.contain('promote psql-x');
     expect((await standby(['runs', 'run-2'], nowhere)).code).to.equal(exitCodes.refused);
+
+    fs.mkdirSync(path.join(nowhere.STANDBY_RUNS, 'run-0'));
+    fs.writeFileSync(path.join(nowhere.STANDBY_RUNS, 'run-0', 'journal.jsonl'), toLine(begun).repeat(2));
+    const damaged = await standby(['runs'], nowhere);
+    expect(damaged.code).to.equal(exitCodes.done);
+    expect(damaged.out)
+      .to.match(/^run-0\n {2}!! the journal of run run-1 is not as it was written: line 2 is missing/m)
+      .and.to.contain('by eva@home: not ended at promote');
+    const [json] = (await standby(['runs', '--json'], nowhere)).out
+      .split('\n')
+      .filter((line) => line.includes('run-0'));
+    expect(JSON.parse(json ?? '')).to.have.keys('run', 'entries', 'broken');
   });
 
   it('completes commands, options and values in bash', async () => {

@@ -1,6 +1,12 @@
 import { expect } from 'chai';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { createJournal } from '../../adapters/journal/journal';
 import { statusLines } from '../../cli/render/status';
-import type { AppReading, ArchiveReading, Observation, SiteObservation } from '../../failover/model';
+import { lastRun } from '../../cli/status';
+import { nextEntry } from '../../failover/journal';
+import type { AppReading, ArchiveReading, Observation, Plan, SiteObservation } from '../../failover/model';
 import {
   bound,
   change,
@@ -30,6 +36,24 @@ describe('what `standby status` says', () => {
 
   it('is well where everything is', () => {
     expect(lines(healthy()).filter((line) => /^ +(!!|\?\?)/.test(line))).to.deep.equal([]);
+  });
+
+  it('says why the journal can’t be read, beside what it sees of the world', async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'standby-status-'));
+    const container = (): never => {
+      throw new Error('the store is away');
+    };
+    const journal = createJournal({ environment: { STANDBY_RUNS: folder }, container, warn: () => undefined });
+    const last = () => lastRun({ ports: { journal }, holder: async () => undefined });
+    expect(await last()).to.deep.equal({ text: 'no run yet' });
+    const plan = { kind: 'failover', from: 'prod', to: 'intg', steps: [] } as unknown as Plan;
+    await journal.append(nextEntry(undefined, 'run-1', now, { type: 'plan', plan, who: 'eva@home' }));
+    expect(await last()).to.include({ run: 'run-1', ended: false });
+    fs.appendFileSync(path.join(folder, 'run-1', 'journal.jsonl'), '~\n~\n');
+    const { text, unread } = await last();
+    expect(text).to.match(/^the journal of run run-1 is not as it was written: line 2/);
+    expect(unread).to.equal(true);
+    fs.rmSync(folder, { recursive: true });
   });
 
   it('judges how far the archive of the log is behind', () => {

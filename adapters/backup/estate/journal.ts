@@ -4,7 +4,7 @@ import type { Difference, EstateFile, EstateSet } from '../../../backup/estate/s
 import type { Call } from '../../../backup/ports';
 import { StandbyError } from '../../../failover/errors';
 import { readLines, toLine, verifyChain } from '../../../failover/journal';
-import type { JournalEntry } from '../../../failover/ports';
+import type { JournalEntry, RecordedRun } from '../../../failover/ports';
 import { createJournal, type TwofoldJournal } from '../../journal/journal';
 import { jsonFile, textFile } from './files';
 
@@ -37,8 +37,15 @@ async function withJournal<T>(place: JournalPlace, act: (journal: TwofoldJournal
   });
 }
 
-async function collect(place: JournalPlace, { progress }: Call): Promise<readonly EstateFile[]> {
+/** @throws StandbyError JournalBroken */
+async function runsOf(place: JournalPlace): Promise<readonly RecordedRun[]> {
   const runs = await withJournal(place, (journal) => journal.runs());
+  for (const { broken } of runs) if (broken) throw broken;
+  return runs;
+}
+
+async function collect(place: JournalPlace, { progress }: Call): Promise<readonly EstateFile[]> {
+  const runs = await runsOf(place);
   progress(`${runs.length} runs`);
   const files = runs.map(({ run, entries }) => {
     verifyChain(entries);
@@ -62,9 +69,7 @@ const sameBeginning = (one: readonly JournalEntry[], other: readonly JournalEntr
 };
 
 async function compare(place: JournalPlace, files: readonly EstateFile[]): Promise<readonly Difference[]> {
-  const now = new Map(
-    (await withJournal(place, (journal) => journal.runs())).map(({ run, entries }) => [run, entries]),
-  );
+  const now = new Map((await runsOf(place)).map(({ run, entries }) => [run, entries]));
   return runsIn(files).flatMap((file): Difference[] => {
     const [kept, there] = [entriesOf(file), now.get(runOf(file)) ?? []];
     const what = `run ${runOf(file)}`;

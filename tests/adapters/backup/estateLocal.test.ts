@@ -271,6 +271,13 @@ describe('adapters/backup/estate: the journal', function () {
     expect(fault).to.match(/^JournalBroken: run run-same is another one here/);
   });
 
+  it('is not taken where a record is damaged: it would look whole', async () => {
+    const folder = newFolder();
+    await write(folder, 'run-damaged', 2);
+    fs.appendFileSync(path.join(folder, 'run-damaged', 'journal.jsonl'), '~\n~\n');
+    expect(await faultOf(journalSet(place(folder)).collect(call()))).to.match(/^JournalBroken: .* run-damaged is not/);
+  });
+
   it('is not taken while the store is silent: it would look whole', async () => {
     await store.stop();
     expect(await faultOf(journalSet(place(newFolder())).collect(call()))).to.match(
