@@ -1,5 +1,5 @@
 /** `standby watch`: looks at both sites from outside, wakes somebody, and acts by itself only where that is proved to be safe. */
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { cleanExpired } from '../adapters/drill/drills';
 import { sendAlert } from '../adapters/watch/alert';
 import { readWatched, type Watched } from '../adapters/watch/places';
@@ -26,7 +26,7 @@ export interface WatchOptions {
 const examples = `
 Examples:
   standby watch                              one line when something happens, with the command to run
-  standby watch --once                       one look; ends with 0 when the active site serves, else with 6
+  standby watch --once                       one look; ends with 0 when the active site serves, with 6 when not, or when that is unclear
   standby watch --json | tee watch.jsonl     typed events, one a line
   standby watch --automatic                  starts the failover by itself, where it is proved that nobody else can write
 
@@ -36,7 +36,11 @@ export function addWatchCommand(program: Command): void {
   program
     .command('watch')
     .description('look at both sites from outside every second, and wake somebody when the active one is lost')
-    .option('--interval <duration>', 'between two rounds: 1s to 60s', parseInterval, 1_000)
+    .addOption(
+      new Option('--interval <duration>', 'between two rounds: 1s to 60s')
+        .argParser(parseInterval)
+        .default(1_000, '1s'),
+    )
     .option('--once', 'one round, then end')
     .option('--automatic', 'start the failover by itself, only where fencing is proved')
     .option('--max-loss <seconds>', 'with --automatic: writes that may be lost', parseSeconds, 0)
@@ -87,8 +91,11 @@ function once({ round, sight }: Told, { json }: WatchOptions): void {
       print(`  ${outcome.padEnd(8)} ${String(milliseconds).padStart(5)} ms  ${target.id}${why ? `: ${why}` : ''}`);
     print(sight);
   }
-  if (sight !== 'serving' && sight !== 'unclear') process.exitCode = exitCodes.person;
+  process.exitCode = onceExit(sight);
 }
+
+/** What one look ends with: where it is unclear, nobody knows that the site serves. */
+export const onceExit = (sight: Sight): number => (sight === 'serving' ? exitCodes.done : exitCodes.person);
 
 const iso = (at: number) => new Date(at).toISOString();
 const agentMs = 2_000;

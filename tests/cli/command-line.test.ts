@@ -45,6 +45,10 @@ describe('cli', function () {
     }
   });
 
+  it('names a default as it is typed', async () => {
+    expect((await standby(['watch', '--help'])).out).to.contain('1s to 60s (default: 1s)');
+  });
+
   const wrong: readonly (readonly [string, string])[] = [
     ['bogus', "unknown command 'bogus'"],
     ['failover --to moon', 'allowed are prod, intg'],
@@ -55,6 +59,7 @@ describe('cli', function () {
     ['switchover --accept-loss', "unknown option '--accept-loss'"],
     ['runs ../../etc', 'no name of a run'],
     ['completion powershell', 'bash, zsh, fish'],
+    ['watch --interval 1000', 'allowed is 1s to 60s'],
   ];
   for (const [line, says] of wrong) {
     it(`answers "standby ${line}" with exit code 2 and what is allowed`, async () => {

@@ -123,7 +123,9 @@ describe('the watch', () => {
 
   it('does not take an ingress that is closed to it for a lost site', () => {
     const closed: World = (target) => (target.way === 'direct' && target.site === 'prod' ? 'silent' : healthy(target));
-    expect(watch(times(100, closed)).events).to.deep.equal([]);
+    const { events, sights } = watch(times(100, closed));
+    expect(events).to.deep.equal([]);
+    expect(new Set(sights)).to.deep.equal(new Set(['unclear']));
   });
 });
 
