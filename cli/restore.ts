@@ -41,16 +41,17 @@ interface Options {
 const examples = `
 Examples:
   standby restore --at 2026-01-31T22:00:00Z                    into a new server beside the live one, to that second
-  standby restore --latest --ttl 8h                            the newest there is; a clean-up removes it after 8 hours
+  standby restore --latest --ttl 8h                            the newest there is; standby watch removes it after 8 hours
   standby restore --tables bookings,shifts --at 2026-01-31T22:00:00Z --into recovered_jan
   standby restore --into recovered_jan --diff                  rows deleted, changed, added since; a file of them
   standby restore --into recovered_jan --merge                 deleted rows come back; changed ones stay as they are
   standby restore --into recovered_jan --merge --overwrite-changed
   standby restore --find-clean 'SELECT count(*) = 0 FROM users WHERE name LIKE $$%.locked$$' --stop-writes
   standby restore --open-writes                                gives back what --stop-writes took
-  standby restore --cleanup                                    removes what restores have left, also of one that was killed
+  standby restore --cleanup                                    removes what killed restores have left, and what is past its --ttl
 
-A server of your own (--from pgbackrest) is found by PGBACKREST_* and PG*, as pgBackRest and psql find it.`;
+A server of your own (--from pgbackrest) is found by PGBACKREST_* and PG*, as pgBackRest and psql find it.
+Only --cleanup removes what was restored from it.`;
 
 export function addRestoreCommand(program: Command): void {
   program
@@ -60,7 +61,7 @@ export function addRestoreCommand(program: Command): void {
     .option('--latest', 'the newest recovery point')
     .addOption(new Option('--from <source>', 'whose backups').choices([...froms]).default('azure'))
     .option('--name <name>', 'name of the new server (default: one that says what it is)')
-    .option('--ttl <duration>', `a clean-up removes it after this: 10m to ${longestHours}h`, '168h')
+    .option('--ttl <duration>', `standby watch, or --cleanup, removes it after this: 10m to ${longestHours}h`, '168h')
     .option('--tables <names>', 'only these, with commas, beside production')
     .option('--into <schema>', 'schema for them in the live database: recovered_…')
     .option('--diff', 'compare the copies with the live tables')
@@ -70,7 +71,7 @@ export function addRestoreCommand(program: Command): void {
     .option('--since <time>', 'it was clean then: begins there')
     .option('--stop-writes', 'takes the right to write from the applications first')
     .option('--open-writes', 'gives it back')
-    .option('--cleanup', 'remove what restores have left')
+    .option('--cleanup', 'remove what restores have left, and new servers whose time is over')
     .option('--json', 'typed events, one a line')
     .option('--yes', 'do not ask')
     .addHelpText('after', examples)
@@ -184,7 +185,7 @@ function tellServer(deed: Deed, server: ThrowAwayServer): void {
   const next = deed.scene.switchTo(server);
   const point = server.recoveryPoint === undefined ? 'unknown' : iso(server.recoveryPoint);
   say(deed, 'Restored', { server, expiresAt, next }, [
-    `restored: ${server.host}:${server.port} as ${server.user}, recovery point ${point}; a clean-up removes it from ${iso(expiresAt)} on`,
+    `restored: ${server.host}:${server.port} as ${server.user}, recovery point ${point}; ${deed.scene.remover} removes it from ${iso(expiresAt)} on`,
     ...next,
   ]);
 }

@@ -1,5 +1,6 @@
 /** `standby watch`: looks at both sites from outside, wakes somebody, and acts by itself only where that is proved to be safe. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { removeExpiredRestores } from '../adapters/backup/recovery/azure';
 import { cleanExpired } from '../adapters/drill/drills';
 import { sendAlert } from '../adapters/watch/alert';
 import { readWatched, type Watched } from '../adapters/watch/places';
@@ -30,7 +31,8 @@ Examples:
   standby watch --json | tee watch.jsonl     typed events, one a line
   standby watch --automatic                  starts the failover by itself, where it is proved that nobody else can write
 
-STANDBY_ALERT_URL: every alarm is posted there as {"text": …, "event": …}.`;
+STANDBY_ALERT_URL: every alarm is posted there as {"text": …, "event": …}.
+Drills and restored servers whose time is over are removed on the side.`;
 
 export function addWatchCommand(program: Command): void {
   program
@@ -184,13 +186,21 @@ class Watcher {
     else print(`${iso(Date.now())}  ${text}`);
   }
 
-  /** Drills whose time is over, beside the rounds. */
+  /** Drills and restored servers whose time is over, beside the rounds. */
   private clean(): void {
     if (Date.now() - this.cleanedAt < cleanEveryMs) return;
     this.cleanedAt = Date.now();
     const progress = (message: string) => this.say('WatchCleanup', message, {});
-    cleanExpired(this.world.context, { signal: this.signal, progress }).catch((cause: Error) => {
-      if (!this.signal.aborted) this.warn(`drills could not be looked at: ${cause.message}`);
-    });
+    const { context } = this.world;
+    const call = { signal: within(cleanEveryMs, this.signal), progress };
+    const work = {
+      drills: cleanExpired(context, { signal: this.signal, progress }),
+      'restored servers': removeExpiredRestores(context, this.cleanedAt, call),
+    };
+    for (const [what, done] of Object.entries(work)) {
+      done.catch((cause: Error) => {
+        if (!this.signal.aborted) this.warn(`${what} could not be cleaned up: ${cause.message}`);
+      });
+    }
   }
 }

@@ -11,11 +11,12 @@ import { StandbyError } from '../../../failover/errors';
 import { within } from '../../../failover/within';
 import { apiVersions, cloudOf, type Cloud, type Order } from '../../azure/cloud';
 import type { AdapterContext } from '../../context';
-import { serverPlace, serverTarget } from '../../places';
+import { serverPlace, serverPlaces, serverTarget } from '../../places';
 import { untilAdmitted } from '../../postgres/connection';
 import {
   hiding,
   pause,
+  removeExpired,
   serverExists,
   targetOf,
   throwAwayMs,
@@ -206,6 +207,16 @@ export class AzureRecovery implements Recovery {
 }
 
 const last = (path: string) => path.split('/').at(-1) ?? path;
+
+/** Removes restored servers whose time is over, at every site that a server of the plan is at: roles may have changed since. */
+export async function removeExpiredRestores(context: AdapterContext, now: Instant, call: Call): Promise<void> {
+  const oneOfEach = new Map(serverPlaces(context).map(({ site, name }) => [site, name]));
+  await Promise.all(
+    [...oneOfEach.values()].map((server) =>
+      removeExpired(new AzureRecovery({ context, server, who: 'standby' }), now, call),
+    ),
+  );
+}
 
 /** What was made is removed also where somebody stopped what goes on. */
 const uncut = (call: Call): Call => ({ ...call, signal: within(15 * 60_000) });

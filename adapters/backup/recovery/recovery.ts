@@ -11,6 +11,7 @@ export interface Remains {
   readonly name: string;
   readonly who: string;
   readonly source: string;
+  /** 0 when it can't be read. */
   readonly expiresAt: Instant;
   /** A person asked for it to stay. */
   readonly stays: boolean;
@@ -22,11 +23,27 @@ export interface Recovery extends RecoverySource {
   remove(name: string, call: Call): Promise<void>;
 }
 
-/** What nobody asked to stay is gone after this, if not before. */
-export const throwAwayMs = 4 * 3_600_000;
+/** What nobody asked to stay is gone after this, if not before. A restore of terabytes, and what is asked of it, takes hours. */
+export const throwAwayMs = 24 * 3_600_000;
 
 /** Also where somebody was killed in the middle: nobody's restore takes longer, nobody looks at one for longer. */
 export const isOver = ({ expiresAt, stays }: Remains, now: Instant): boolean => !stays || expiresAt <= now;
+
+/**
+ * Removes what is past its end, without asking, beside whoever still restores: what nobody asked to stay has an end of its own too. A
+ * server whose end can't be read is left to a person.
+ */
+export async function removeExpired(
+  recovery: Pick<Recovery, 'remains' | 'remove'>,
+  now: Instant,
+  call: Call,
+): Promise<void> {
+  for (const { name, who, expiresAt } of await recovery.remains(call)) {
+    if (expiresAt === 0 || expiresAt > now) continue;
+    call.progress(`the time of ${name}, restored by ${who}, is over`);
+    await recovery.remove(name, call);
+  }
+}
 
 export const throwAwayName = (company: string): string => `psql-${company}-restore-${randomBytes(4).toString('hex')}`;
 

@@ -27,6 +27,8 @@ export interface Scene {
   newName(at: Instant): string;
   /** What a person does to work on a restored server. */
   switchTo(server: Pick<ThrowAwayServer, 'host' | 'port' | 'recoveryPoint'>): readonly string[];
+  /** What removes a restored server whose time is over. */
+  readonly remover: string;
   /** Takes the right to write from the applications. @returns sessions that were ended. @throws StandbyError NoFence */
   stopWrites(signal: AbortSignal): Promise<number>;
   /** Gives it back. @throws StandbyError NoFence */
@@ -56,6 +58,7 @@ async function managed(environment: Environment, signal: AbortSignal): Promise<S
       `it has the databases, logins and passwords of ${place.name} as they were, closed as they were; its firewall admits operators alone: look at it`,
       ...(recoveryPoint === undefined ? [] : wayBehind(context.configuration(), place, recoveryPoint)),
     ],
+    remover: '`standby watch` or `standby restore --cleanup`',
     stopWrites: async (within) => (await fence(live, epoch, true, within)).cut,
     openWrites: (within) => admit(live, epoch, within),
   };
@@ -107,6 +110,7 @@ function selfRun(environment: Environment): Scene {
       `it runs on ${host}:${port}, with the logins of ${live.host} as they were, and archives nothing`,
       'to work on it: stop it, give its folder `data` to the service of the live server, and make a new backup at once',
     ],
+    remover: '`standby restore --from pgbackrest --cleanup`',
     stopWrites: noFence,
     openWrites: noFence,
   };

@@ -190,6 +190,19 @@ describe('adapters: recovery by the managed server itself', function () {
     expect(await names()).to.deep.equal([name]);
   });
 
+  it('removes what is past its time, and nothing that is not', async () => {
+    const hour = 3_600_000;
+    const stay = { name: 'psql-acme-prod-looked-at', expiresAt: Date.now() + hour };
+    await restorer.ask('restore', 'latest', stay);
+    const thrown = await restorer.ask<Made>('restore', 'latest');
+    await restorer.ask('clean', Date.now());
+    expect(await names()).to.have.members([name, stay.name, thrown.name]);
+    await restorer.ask('clean', stay.expiresAt);
+    expect(await names()).to.have.members([name, thrown.name]);
+    await restorer.ask('clean', stay.expiresAt + 24 * hour);
+    expect(await names()).to.deep.equal([name]);
+  });
+
   it('never removes a server that no restore made', async () => {
     expect((await restorer.report('remove', name)).fault?.code).to.equal('NotARestore');
     expect(await names()).to.deep.equal([name]);

@@ -1,5 +1,5 @@
 /** A person's machine outside both sites: restores as it is told, by messages. */
-import { AzureRecovery } from '../../../adapters/backup/recovery/azure';
+import { AzureRecovery, removeExpiredRestores } from '../../../adapters/backup/recovery/azure';
 import { targetOf } from '../../../adapters/backup/recovery/recovery';
 import type { AdapterContext } from '../../../adapters/context';
 import { serverTarget } from '../../../adapters/places';
@@ -9,7 +9,7 @@ import { StandbyError } from '../../../failover/errors';
 
 export interface Order {
   readonly id: number;
-  readonly act: 'range' | 'restore' | 'remains' | 'remove' | 'sql' | 'discard';
+  readonly act: 'range' | 'restore' | 'remains' | 'remove' | 'clean' | 'sql' | 'discard';
   readonly args: readonly unknown[];
 }
 export interface Report {
@@ -40,6 +40,7 @@ const acts: Readonly<Record<Order['act'], (...args: never[]) => Promise<unknown>
   },
   remains: () => recovery.remains(call()),
   remove: (name: string) => recovery.remove(name, call()),
+  clean: (now: number) => removeExpiredRestores(context, now, call()),
   discard: async (name: string) => restored.get(name)?.remove(),
   sql: async (name: string, text: string, database = 'shop') => {
     const server = restored.get(name);
