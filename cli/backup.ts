@@ -34,7 +34,7 @@ export function addBackupCommand(program: Command): void {
   const backup = program
     .command('backup')
     .description('backups that prove themselves: taken, kept where nobody deletes them, restored')
-    .addHelpText('after', examples);
+    .addHelpText('afterAll', examples);
   withJson(backup.command('run'))
     .description('take databases of the server that has the business, into every vault')
     .option('--database <name>', 'only this one; may be repeated', gather, [])

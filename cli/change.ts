@@ -46,6 +46,13 @@ Examples:
   standby failback --dry-run`,
 };
 
+const planExamples = `
+Examples:
+  standby plan failover --to intg --database prod     what each branch would lose and take, every step of this one
+  standby plan switchover --save plan.json            for standby switchover --plan plan.json
+  standby plan failback
+  standby plan drill                                  says where to read it`;
+
 const descriptions: Readonly<Record<Kind, string>> = {
   switchover: 'both sites are healthy: the other one takes over, nothing is lost',
   failover: 'a site is lost: the other one takes over, with the least loss there can be',
@@ -70,11 +77,13 @@ export function addChangeCommands(program: Command): void {
 }
 
 export function addPlanCommand(program: Command): void {
-  const command = program.command('plan').description('what a command would do, step by step; nothing is changed');
+  const command = program
+    .command('plan')
+    .description('what a command would do, step by step; nothing is changed')
+    .addHelpText('afterAll', planExamples);
   for (const kind of kinds) {
     words[kind](withJson(command.command(kind)).description(descriptions[kind]))
       .option('--save <file>', 'write the plan to a file, for --plan')
-      .addHelpText('after', examples[kind])
       .action((options: Options) => change(kind, { ...options, dryRun: true }));
   }
   command

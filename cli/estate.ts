@@ -43,7 +43,7 @@ export function addEstateCommand(program: Command): void {
   const estate = program
     .command('estate')
     .description('names, state, secrets, source code and all else that a failover needs: taken, and brought back')
-    .addHelpText('after', examples);
+    .addHelpText('afterAll', examples);
   withJson(estate.command('run'))
     .argument('[sets...]', `data sets (default: all): ${sets}`)
     .description('take data sets into every vault, and restore each from there')

@@ -56,6 +56,10 @@ export function addRunCommands(program: Command): void {
   withJson(program.command('runs'))
     .argument('[run]', 'run to show step by step')
     .description('runs of all machines, the newest first')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  standby runs                    one line each, and how it ended\n  standby runs 2f1c…-a0f1        that one, step by step',
+    )
     .action(runs);
 }
 

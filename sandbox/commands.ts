@@ -31,10 +31,25 @@ function requireUp(): void {
     throw new SandboxError('SandboxDown', 'the sandbox is not up; start it with "standby sandbox up"');
 }
 
+const examples = `
+Examples:
+  standby sandbox up
+  eval "$(standby sandbox env)"                       points pulumi and standby at it
+  standby sandbox status
+  standby sandbox logs azure
+  standby sandbox silence prod-cluster                nothing of PROD's cluster answers
+  standby sandbox restore prod                        it answers again
+  standby sandbox freeze pod/prod/moodtalk/standby-agent; standby sandbox thaw pod/prod/moodtalk/standby-agent
+  standby sandbox clock prod 300                      its pods' clocks are 300 s ahead; 0 sets them right
+  standby sandbox chaos azure '{"match":"^PUT ","times":2,"status":429}'
+  standby sandbox keep before; standby sandbox rewind before
+  standby sandbox down`;
+
 export function addSandboxCommands(program: Command): void {
   const sandbox = program
     .command('sandbox')
-    .description('the embedded cloud: both sites and the vendors, on this machine');
+    .description('the embedded cloud: both sites and the vendors, on this machine')
+    .addHelpText('afterAll', examples);
 
   sandbox
     .command('up')
@@ -111,6 +126,10 @@ export function addSandboxCommands(program: Command): void {
     .description('the full run on the sandbox: PROD is taken down, INTG takes over, the business comes home')
     .option('--keep', 'leave the sandbox up')
     .option('--plain-pulumi', 'by changes of configuration and "pulumi up" alone: branches 1a and 1b')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  standby exercise                      figures in out/exercise.json\n  standby exercise --plain-pulumi --keep',
+    )
     .action(async ({ keep = false, plainPulumi = false }: { keep?: boolean; plainPulumi?: boolean }) => {
       const { exercise } = await import('./exercise/exercise');
       process.exitCode = await exercise({ keep, plainPulumi, report: print });

@@ -49,6 +49,16 @@ describe('cli', function () {
     expect((await standby(['watch', '--help'])).out).to.contain('1s to 60s (default: 1s)');
   });
 
+  it('has an example of every command of every group', async () => {
+    const { out } = await standby(['completion', 'bash']);
+    const paths = [...out.matchAll(/^ +'([^']+)'\) words=/gm)].map(([, found = '']) => found);
+    expect(paths).to.include.members(['backup verify', 'estate document', 'plan drill', 'sandbox chaos', 'exercise']);
+    for (const words of paths) {
+      const help = (await standby([...words.split(' '), '--help'])).out;
+      expect(help.split('Examples:')[1] ?? '', words).to.contain(`standby ${words}`);
+    }
+  });
+
   const wrong: readonly (readonly [string, string])[] = [
     ['bogus', "unknown command 'bogus'"],
     ['failover --to moon', 'allowed are prod, intg'],
