@@ -1,8 +1,10 @@
 /** Takes a run back, step by step in reverse order, as long as there is a way back. */
 import { StandbyError } from './errors';
-import type { PlannedStep, RunResult } from './model';
+import { known, type Observation, type PlannedStep, type RunResult } from './model';
 import type { JournalEntry, Ports } from './ports';
+import { whyUnknown } from './readings';
 import { Session, type SessionOptions } from './session';
+import { accepts } from './situation';
 import { steps as everyStep, type StepTable } from './steps';
 
 export interface AbortOptions extends SessionOptions {
@@ -16,7 +18,8 @@ export interface AbortOptions extends SessionOptions {
 /**
  * @param entries - of the run; the journal is read again under the lock.
  * @returns how it ended: aborted, or failed where it stopped; the same command goes on from there.
- * @throws StandbyError PointOfNoReturn when the only way out is forward; RunOver when the run has ended.
+ * @throws StandbyError when nothing may be touched: PointOfNoReturn when the only way out is forward, RunOver when the run has ended,
+ * Superseded when the business runs beyond it already, Unknown when nobody can tell.
  */
 export async function abort(entries: readonly JournalEntry[], ports: Ports, options: AbortOptions): Promise<RunResult> {
   const run = entries[0]?.run ?? '';
@@ -24,6 +27,7 @@ export async function abort(entries: readonly JournalEntry[], ports: Ports, opti
   try {
     const session = new Session(ports, [...(await ports.journal.read(run))], lock.lost, options);
     checkAbort(session, options);
+    if (options.abandon === undefined) await checkWorld(session, lock.lost, options);
     await session.record({
       type: 'resume',
       who: options.who,
@@ -57,6 +61,69 @@ function checkAbort({ state: { run, outcome, committed, plan } }: Session, { aba
     `run ${run} has begun to ${step?.title ?? 'change roles'}, and there is no way back from that: go on with standby resume; standby failback leads home afterwards`,
     { exit: 'resumable' },
   );
+}
+
+/** What a person did by hand is in no record, nor is what a machine wrote to its own disk alone. A refusal rests on two looks. */
+async function checkWorld(session: Session, lost: AbortSignal, { signal }: AbortOptions): Promise<void> {
+  const { observer } = session.ports;
+  const look = async (again: boolean) =>
+    refusal(session, await observer.observe(signal ? AbortSignal.any([lost, signal]) : lost, again));
+  const refused = (await look(false)) && (await look(true));
+  session.mayAct();
+  if (refused) throw refused;
+}
+
+/** @returns why the run must not be taken back: there may be rows already that the server in use before lacks. */
+function refusal(session: Session, seen: Observation): StandbyError | undefined {
+  const { run, plan } = session.state;
+  const { from, to, branch } = plan;
+  const further = signsOf(session, seen);
+  if (further.length > 0) {
+    return new StandbyError(
+      'Superseded',
+      `run ${run} can't be taken back without leaving rows behind: ${further.join(', ')}; see standby status: where the business runs again, end the run with standby abort --abandon "reason", else go on with standby resume`,
+      { exit: 'person' },
+    );
+  }
+  const lease = known(seen.lease);
+  const server = openedBy(session);
+  const reading = seen.servers[server];
+  // What was never made has no rows, and a site that has not the lease gets none.
+  const made = branch === '1c' || (branch === '1b' && session.stateOf('restore').state === 'done');
+  const blind = lease?.holder === to && made && reading !== undefined && 'unknown' in reading;
+  if (lease && !blind) return undefined;
+  const [what, why] = lease ? [server, reading] : ['the writer lease', seen.lease];
+  return new StandbyError(
+    'Unknown',
+    `${what} ${whyUnknown(why, seen.at)}, and without it nobody can tell whether ${to} has written: wait until it answers, then standby abort; if it is lost, standby abort --abandon "reason", then ${from} in a new epoch by plain Pulumi`,
+  );
+}
+
+/** What shows that somebody went past the point of no return: the run itself leaves none of it behind before that. */
+function signsOf(session: Session, seen: Observation): string[] {
+  const { from, to, epoch, branch, after } = session.state.plan;
+  const { values } = seen.configuration;
+  const lease = known(seen.lease);
+  const source = branch === '1a' ? openedBy(session) : after.recoveries.findLast(({ site }) => site === to)?.from;
+  const open = Object.entries(seen.servers).flatMap(([name, reading]) => {
+    const server = known(reading);
+    const now = server?.token?.epoch ?? 0;
+    // A way back that was cut off may have opened it, in an epoch of its own.
+    const returned = name === source && lease?.holder === from && lease.epoch === now;
+    return accepts(server) && now >= epoch && !returned ? [`${name} takes writes in epoch ${now}`] : [];
+  });
+  const untaken = session.stateOf('take-lease').state === 'waiting' || (lease?.epoch ?? 0) > epoch;
+  return [
+    ...(values.activeSite === to && values.stage !== 'made' ? [`the configuration has the business at ${to}`] : []),
+    ...open,
+    ...(lease?.holder === to && untaken ? [`${to} has the lease in epoch ${lease.epoch}, not by this run`] : []),
+    ...(Object.values(known(seen.records) ?? {}).includes(seen.ingress[to]) ? [`public names lead to ${to}`] : []),
+  ];
+}
+
+function openedBy({ state: { plan } }: Session): string {
+  const server = plan.steps.find(({ id }) => id === 'open-database')?.args['server'];
+  return typeof server === 'string' ? server : '';
 }
 
 async function takeBack(session: Session, options: AbortOptions): Promise<RunResult | undefined> {

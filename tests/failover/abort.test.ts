@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { StandbyError } from '../../failover/errors';
-import { fold, readLines } from '../../failover/journal';
-import type { Plan, RunResult } from '../../failover/model';
+import { fold, readLines, toLine } from '../../failover/journal';
+import type { Plan, RunResult, StepId } from '../../failover/model';
 import { abort, type AbortOptions } from '../../failover/runner';
 import { changes, Process, type Calling, type Mishap } from './process';
 import { options, outcome, planFor, resume, run, scenarios, type Ran, type Scenario } from './scenarios';
@@ -158,11 +158,154 @@ describe('a run that is taken back', function () {
     expect(world.snapshot()).to.deep.equal(before);
   });
 
+  it('returns to the rows that a replica lacks which somebody promoted, and nobody opened', async () => {
+    const world = scenario!.world();
+    const plan = planFor(scenario!, world);
+    const ran = await run(world, plan, {
+      before: ({ name }) => {
+        if (name === 'leases.take') world.server('psql-moodtalk-intg-e1').role = 'primary';
+      },
+    });
+    expect(outcome(ran)).to.match(/PromotedOutOfBand .*say standby abort/);
+    expect(outcome(await takeBack(world, plan))).to.equal('aborted');
+    restored(world, plan, 'without its replica');
+  });
+
   it('needs an entry to go back from', async () => {
     const world = scenario!.world();
     const plan = planFor(scenario!, world);
     const ran = await takeBack(world, plan);
     expect(ran.ended).to.be.instanceOf(StandbyError);
     expect(outcome(ran)).to.match(/JournalEmpty/);
+  });
+});
+
+describe('a run is not taken back', () => {
+  const scenarioOf = (name: string) => scenarios.find((one) => one.name === name)!;
+
+  /** Stops a run before its first call of that name after a step has begun. */
+  async function stoppedIn(name: string, step: StepId, call: string) {
+    const world = scenarioOf(name).world();
+    const plan = planFor(scenarioOf(name), world);
+    await run(world, plan, {
+      before: ({ name: made }, process) => {
+        if (made === call && intentOf(world, plan, step) >= 0) process.end();
+      },
+    });
+    return { world, plan };
+  }
+  const intentOf = (world: World, plan: Plan, step: StepId): number =>
+    entriesOf(world, plan).findIndex(({ what }) => what.type === 'intent' && what.step === step);
+  /** The machine that carried it out reached nothing but its own disk from that step on, and is gone. */
+  function forget(world: World, plan: Plan, step: StepId): void {
+    const left = entriesOf(world, plan).slice(0, intentOf(world, plan, step));
+    world.journal.set(plan.id, left.map(toLine).join(''));
+  }
+
+  /** In one line with a way out, and not a thing is changed. */
+  async function refused(world: World, plan: Plan, why: RegExp, exit = 'person'): Promise<void> {
+    expect(committed(world, plan)).to.equal(false);
+    const before = world.snapshot();
+    const ran = await takeBack(world, plan);
+    expect(outcome(ran))
+      .to.match(why)
+      .and.to.match(/--abandon/);
+    expect(ran.ended).to.include({ exit });
+    expect(ran.calls.filter(changes)).to.deep.equal([]);
+    expect(world.snapshot()).to.deep.equal(before);
+  }
+
+  it('when a person has finished it by plain Pulumi, whose rows would be left behind', async () => {
+    const { world, plan } = await stoppedIn('failover 1b', 'record-recovery-point', 'databases.read');
+    world.file = plan.after;
+    world.apply(plan.after);
+    world.heal('prod');
+    expect(world.serves('intg')).to.equal(true);
+    await refused(world, plan, /^Superseded: .*has the business at intg, .*-intg-e2 takes writes in epoch 2, .*names/);
+    expect(outcome(await takeBack(world, plan, { abandon: 'done by hand' }))).to.equal('aborted');
+    expect(world.serves('intg')).to.equal(true);
+    expect(world.violations).to.deep.equal([]);
+  });
+
+  it('when a machine opened the other site and could tell nobody: the run goes on', async () => {
+    for (const name of ['switchover 1c', 'failover 1c', 'failover 1b']) {
+      const { world, plan } = await stoppedIn(name, 'open-database', 'verifier.inside');
+      forget(world, plan, name === 'failover 1b' ? 'open-database' : 'promote');
+      world.file = world.applied = plan.before;
+      world.heal('prod');
+      await refused(world, plan, /^Superseded: .*: psql-moodtalk-intg-e\d takes writes in epoch 2;/);
+      expect(outcome(await resume(world, plan)), name).to.equal('done');
+      expect(world.violations, name).to.deep.equal([]);
+    }
+  });
+
+  const signs: Readonly<Record<string, readonly [RegExp, (world: World, plan: Plan) => void]>> = {
+    'the configuration': [/: the configuration has the business at intg;/, (world, plan) => (world.file = plan.after)],
+    'a server that is open': [
+      /: psql-moodtalk-intg-e1 takes writes in epoch 2;/,
+      (world) => {
+        world.promote(world.server('psql-moodtalk-intg-e1'), 'forced');
+        world.admit(world.server('psql-moodtalk-intg-e1'), 2);
+      },
+    ],
+    'a later server at home': [
+      /: psql-moodtalk-prod-e3 takes writes in epoch 3;/,
+      (world) => {
+        world.lease = { ...world.lease, epoch: 3 };
+        const later = { ...world.server('psql-moodtalk-prod'), name: 'psql-moodtalk-prod-e3' };
+        world.servers.set(later.name, later);
+        world.admit(later, 3);
+      },
+    ],
+    'a lease that this run did not take': [
+      /: intg has the lease in epoch 2, not by this run;/,
+      (world) => (world.lease = { ...world.lease, holder: 'intg', epoch: 2 }),
+    ],
+    'names that have moved': [/: public names lead to intg;/, (world) => (world.names.public = 'intg')],
+  };
+  for (const [what, [why, goFurther]] of Object.entries(signs)) {
+    it(`when there is a sign that somebody has gone further: ${what}`, async () => {
+      const { world, plan } = await stoppedIn('failover 1c, the database lives', 'prove-fence', 'databases.tryWrite');
+      goFurther(world, plan);
+      await refused(world, plan, why);
+    });
+  }
+
+  it('when another one works on the same database', async () => {
+    const { world, plan } = await stoppedIn('failover 1a', 'prove-fence', 'databases.tryWrite');
+    world.admit(world.server('psql-moodtalk-prod'), 2);
+    await refused(world, plan, /: psql-moodtalk-prod takes writes in epoch 2;/);
+  });
+
+  it('while nobody can tell: the server of the site that has the lease is silent, which says nothing before that', async () => {
+    const { world, plan } = await stoppedIn('switchover 1c', 'record-recovery-point', 'databases.caughtUp');
+    world.reach.intg.servers = false;
+    await refused(world, plan, /^Unknown: psql-moodtalk-intg-e1 is unknown .*whether intg has written/, 'refused');
+    world.reach.intg.servers = true;
+    expect(outcome(await takeBack(world, plan))).to.equal('aborted');
+    restored(world, plan, 'when it answers');
+    const earlier = await stoppedIn('switchover 1c', 'take-lease', 'leases.take');
+    earlier.world.reach.intg.servers = false;
+    expect(outcome(await takeBack(earlier.world, earlier.plan))).to.equal('aborted');
+    restored(earlier.world, earlier.plan, 'before the lease has moved');
+  });
+
+  it('unless what is silent may never have been made', async () => {
+    const world = scenarioOf('failover 1b').world();
+    world.clock.advance(20_000); // PROD's lease has run out
+    const plan = planFor(scenarioOf('failover 1b'), world);
+    const ran = await run(world, plan, {
+      before: ({ name }) => {
+        if (name !== 'stacks.update') return;
+        world.apply(world.file);
+        world.reach.intg.servers = false;
+        throw new StandbyError('PulumiFailed', 'the region is full');
+      },
+    });
+    expect(outcome(ran)).to.match(/^failed at restore/);
+    expect(world.lease.holder).to.equal('intg');
+    world.heal('prod');
+    expect(outcome(await takeBack(world, plan))).to.equal('aborted');
+    restored(world, plan, 'without the server');
   });
 });
