@@ -171,8 +171,10 @@ function compared(both: Pair): string {
       WHEN ${differs(both)} THEN 'changed' END AS kind) k WHERE k.kind IS NOT NULL`;
 }
 
+/** With a digest of the rows, both sides, in whatever order: as many may be others. As text, as `differs` compares them. */
 export const countDifference = (both: Pair): string =>
-  `SELECT k.kind, count(*)::text AS count ${compared(both)} GROUP BY k.kind`;
+  `SELECT k.kind, count(*)::text AS count, sum(hashtextextended(ROW(r.*, l.*)::text, 0))::text AS digest
+    ${compared(both)} GROUP BY k.kind`;
 
 /** One JSON text a row: key, the row as it was and as it is. */
 export function rowsOfDifference(both: Pair): string {

@@ -244,7 +244,7 @@ async function merge(deed: Deed): Promise<void> {
   );
   say(deed, 'MergePlanned', { ...result, overwrite, file }, [...verdicts, ...result.caveats, `every row: ${file}`]);
   await confirm(deed, `merge ${schema} into ${scene.name}`, schema);
-  const options = { expected: result.difference, overwrite, ...(tables ? { tables } : {}) };
+  const options = { expected: result, overwrite, ...(tables ? { tables } : {}) };
   const written = await mergeTables(scene.live, schema, options, call);
   say(deed, 'Merged', { written }, ['merged']);
 }

@@ -175,22 +175,38 @@ export interface DiffResult {
   readonly recoveryPoint: number;
   /** By table. */
   readonly difference: Readonly<Record<string, merge.Difference>>;
+  /** By table: another one as soon as any row that differs is another, or is otherwise. */
+  readonly digests: Readonly<Record<string, string>>;
   /** What the comparison leaves out, and what to know before a merge. */
   readonly caveats: readonly string[];
 }
 
-async function count(client: Client, both: merge.Pair): Promise<merge.Difference> {
-  const { rows } = await client.query<{ kind: merge.Kind; count: string }>(merge.countDifference(both));
-  const of = (kind: merge.Kind) => Number(rows.find((row) => row.kind === kind)?.count ?? 0);
-  return { deleted: of('deleted'), changed: of('changed'), added: of('added') };
+interface Counted {
+  readonly counts: merge.Difference;
+  readonly digest: string;
+}
+
+async function count(client: Client, both: merge.Pair): Promise<Counted> {
+  const { rows } = await client.query<{ kind: merge.Kind; count: string; digest: string }>(merge.countDifference(both));
+  const of = (kind: merge.Kind) => rows.find((row) => row.kind === kind);
+  const counted = (kind: merge.Kind) => Number(of(kind)?.count ?? 0);
+  return {
+    counts: { deleted: counted('deleted'), changed: counted('changed'), added: counted('added') },
+    digest: merge.kinds.map((kind) => of(kind)?.digest ?? '').join('/'),
+  };
 }
 
 async function compare(client: Client, { note, pairs }: Opened): Promise<DiffResult> {
   const difference: Record<string, merge.Difference> = {};
-  for (const both of pairs) difference[merge.shown(both.live)] = await count(client, both);
+  const digests: Record<string, string> = {};
+  for (const both of pairs) {
+    const { counts, digest } = await count(client, both);
+    difference[merge.shown(both.live)] = counts;
+    digests[merge.shown(both.live)] = digest;
+  }
   return {
     recoveryPoint: note.recoveryPoint,
-    difference,
+    ...{ difference, digests },
     caveats: [...pairs.flatMap(({ drift }) => drift), ...merge.caveats(pairs.map(({ live }) => live))],
   };
 }
@@ -237,8 +253,8 @@ export const diffTables = (
 export interface MergeOptions {
   /** Of some tables; all that were copied by default. */
   readonly tables?: readonly merge.TableName[];
-  /** What the person said yes to: another difference is refused. */
-  readonly expected: DiffResult['difference'];
+  /** What the person said yes to: another difference is refused, be it in one value of one row. */
+  readonly expected: Pick<DiffResult, 'difference' | 'digests'>;
   /** Puts back what changed rows were, over what they are. */
   readonly overwrite: boolean;
 }
@@ -264,8 +280,9 @@ export const mergeTables = (
         const pairs = merge.inOrder(opened.pairs);
         const names = pairs.map((both) => merge.fullName(both.live));
         await client.query(`LOCK TABLE ${names.join(', ')} IN SHARE ROW EXCLUSIVE MODE`);
-        const { difference } = await compare(client, opened);
-        refuseOther(expected, difference);
+        const found = await compare(client, opened);
+        refuseOther(expected.difference, found.difference);
+        refuseOtherRows(expected.digests, found.digests);
         for (const both of pairs) await refuseOrphans(client, both, pairs, overwrite);
         const written: Record<string, { inserted: number; overwritten: number }> = {};
         for (const both of pairs) {
@@ -275,7 +292,7 @@ export const mergeTables = (
           written[merge.shown(both.live)] = { inserted, overwritten };
           progress(`${merge.shown(both.live)}: ${inserted} inserted, ${overwritten} overwritten`);
         }
-        refuseOther(wanted(difference, overwrite), (await compare(client, opened)).difference);
+        refuseOther(wanted(found.difference, overwrite), (await compare(client, opened)).difference);
         return written;
       }),
     patience,
@@ -302,6 +319,16 @@ function refuseOther(expected: DiffResult['difference'], found: DiffResult['diff
       { retryable: true },
     );
   }
+}
+
+function refuseOtherRows(expected: DiffResult['digests'], found: DiffResult['digests']): void {
+  const table = Object.keys(found).find((name) => expected[name] !== found[name]);
+  if (table === undefined) return;
+  throw new StandbyError(
+    'ChangedSince',
+    `${table} has as many rows that differ as it was said, but they are not the ones that were shown: nothing was merged; compare again with --diff`,
+    { retryable: true },
+  );
 }
 
 async function refuseOrphans(

@@ -94,7 +94,8 @@ describe('adapters: single tables out of the past', function () {
       DELETE FROM bookings WHERE id IN (3, 50, 51);
       UPDATE bookings SET what = 'newer' WHERE id = 60; UPDATE bookings SET data = '{"a": 2}' WHERE id = 61;
       INSERT INTO bookings (what) VALUES ('added');`);
-    const { difference, caveats } = await diff(schema);
+    const result = await diff(schema);
+    const { difference, caveats } = result;
     expect(difference).to.deep.equal({
       bookings: { deleted: 3, changed: 2, added: 1 },
       'odd "shifts': { deleted: 7, changed: 0, added: 0 },
@@ -112,7 +113,7 @@ describe('adapters: single tables out of the past', function () {
     expect(lines.find(({ key }) => key.id === 60)?.live).to.include({ what: 'newer' });
     expect(lines.find(({ key }) => key.id === 3)?.live).to.equal(null);
 
-    const written = await mergeTables(live(), schema, { expected: difference, overwrite: false }, call());
+    const written = await mergeTables(live(), schema, { expected: result, overwrite: false }, call());
     expect(written).to.deep.equal({
       bookings: { inserted: 3, overwritten: 0 },
       'odd "shifts': { inserted: 7, overwritten: 0 },
@@ -127,8 +128,8 @@ describe('adapters: single tables out of the past', function () {
     const schema = await begin(
       `UPDATE bookings SET what = 'newer', mood = 'b''ad' WHERE id <= 10; DELETE FROM bookings WHERE id = 99`,
     );
-    const { difference } = await diff(schema);
-    const written = await mergeTables(live(), schema, { expected: difference, overwrite: true }, call());
+    const result = await diff(schema);
+    const written = await mergeTables(live(), schema, { expected: result, overwrite: true }, call());
     expect(written['bookings']).to.deep.equal({ inserted: 1, overwritten: 10 });
     expect(await sql("SELECT count(*)::int AS n FROM bookings WHERE what = 'newer' OR mood <> 'good'")).to.deep.equal([
       { n: 0 },
@@ -137,14 +138,47 @@ describe('adapters: single tables out of the past', function () {
 
   it('merges nothing when the tables changed since the person said yes', async () => {
     const schema = await begin('DELETE FROM bookings WHERE id IN (90, 91)');
-    const { difference } = await diff(schema);
+    const result = await diff(schema);
     await sql('UPDATE bookings SET id = DEFAULT WHERE id = 92; INSERT INTO bookings (what) VALUES (1)');
-    const { code, message } = await faultOf(
-      mergeTables(live(), schema, { expected: difference, overwrite: true }, call()),
-    );
+    const { code, message } = await faultOf(mergeTables(live(), schema, { expected: result, overwrite: true }, call()));
     expect(code).to.equal('ChangedSince');
     expect(message).to.contain('nothing was merged');
     expect(await sql('SELECT count(*)::int AS n FROM bookings WHERE id IN (90, 91)')).to.deep.equal([{ n: 0 }]);
+  });
+
+  it('merges nothing when as many rows differ as were shown, but not those rows as they were', async () => {
+    const schema = await begin(
+      "DELETE FROM bookings WHERE id = 90; UPDATE bookings SET what = 'newer' WHERE id IN (60, 61)",
+    );
+    const result = await diff(schema);
+    const refused = async (since: string, found: string) => {
+      await sql(since);
+      expect((await diff(schema)).difference).to.deep.equal(result.difference);
+      const { code, message } = await faultOf(
+        mergeTables(live(), schema, { expected: result, overwrite: true }, call()),
+      );
+      expect(code, since).to.equal('ChangedSince');
+      expect(message).to.match(/^bookings has as many rows .* nothing was merged/);
+      expect(
+        await sql(
+          "SELECT string_agg(id || what, ' ' ORDER BY id) AS found FROM bookings WHERE id IN (60, 61, 62, 90, 91)",
+        ),
+      ).to.deep.equal([{ found }]);
+    };
+    await refused("UPDATE bookings SET what = 'newest' WHERE id = 60", '60newest 61newer 62b62 91b91');
+    await refused(
+      "UPDATE bookings SET what = 'newer' WHERE id IN (60, 62); UPDATE bookings SET what = 'b61' WHERE id = 61",
+      '60newer 61b61 62newer 91b91',
+    );
+    await refused(
+      `UPDATE bookings SET what = 'newer' WHERE id = 61; UPDATE bookings SET what = 'b62' WHERE id = 62;
+       INSERT INTO bookings (id, customer, what, mood, data) OVERRIDING SYSTEM VALUE
+         SELECT id, customer, what, mood, data FROM ${schema}.bookings WHERE id = 90;
+       DELETE FROM bookings WHERE id = 91`,
+      '60newer 61newer 62b62 90b90',
+    );
+    const written = await mergeTables(live(), schema, { expected: await diff(schema), overwrite: true }, call());
+    expect(written['bookings']).to.deep.equal({ inserted: 1, overwritten: 2 });
   });
 
   it('merges nothing when a parent is gone, and names it', async () => {
@@ -152,20 +186,15 @@ describe('adapters: single tables out of the past', function () {
       'DELETE FROM "odd ""shifts"; DELETE FROM bookings WHERE customer = 2; DELETE FROM customers WHERE id = 2',
     );
     const only = parseTables('bookings');
-    const { difference } = await diff(schema, only);
+    const result = await diff(schema, only);
     const fault = await faultOf(
-      mergeTables(live(), schema, { tables: only, expected: difference, overwrite: false }, call()),
+      mergeTables(live(), schema, { tables: only, expected: result, overwrite: false }, call()),
     );
     expect(fault.code).to.equal('ParentMissing');
     expect(fault.message).to.contain('20 rows of bookings').and.to.contain('restore customers as well');
     const shifts = parseTables('odd "shifts');
     const children = await faultOf(
-      mergeTables(
-        live(),
-        schema,
-        { tables: shifts, expected: (await diff(schema, shifts)).difference, overwrite: false },
-        call(),
-      ),
+      mergeTables(live(), schema, { tables: shifts, expected: await diff(schema, shifts), overwrite: false }, call()),
     );
     expect(children.message).to.contain('refer to rows of bookings that are gone');
     expect(await sql('SELECT count(*)::int AS n FROM bookings WHERE customer = 2')).to.deep.equal([{ n: 0 }]);
@@ -174,16 +203,16 @@ describe('adapters: single tables out of the past', function () {
   it('rolls all back when the server refuses one row, and when a trigger keeps rows out', async () => {
     const schema = await begin(`DELETE FROM "odd ""shifts" WHERE booking = 7; DELETE FROM bookings WHERE id = 7;
       CREATE UNIQUE INDEX ON bookings (what); INSERT INTO bookings (what) VALUES ('b7')`);
-    const { difference } = await diff(schema);
-    const fault = await faultOf(mergeTables(live(), schema, { expected: difference, overwrite: false }, call()));
+    const result = await diff(schema);
+    const fault = await faultOf(mergeTables(live(), schema, { expected: result, overwrite: false }, call()));
     expect(fault.message).to.contain('duplicate key');
     await sql(`DELETE FROM bookings WHERE id > 100; CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
       CREATE TRIGGER keep_out BEFORE INSERT ON "odd ""shifts" FOR EACH ROW EXECUTE FUNCTION keep_out()`);
     const now = await diff(schema);
     expect(now.caveats.join()).to.contain('trigger keep_out runs for each row');
-    expect(
-      (await faultOf(mergeTables(live(), schema, { expected: now.difference, overwrite: false }, call()))).code,
-    ).to.equal('ChangedSince');
+    expect((await faultOf(mergeTables(live(), schema, { expected: now, overwrite: false }, call()))).code).to.equal(
+      'ChangedSince',
+    );
     expect(await sql('SELECT count(*)::int AS n FROM bookings WHERE id = 7')).to.deep.equal([{ n: 0 }]);
   });
 
@@ -191,10 +220,11 @@ describe('adapters: single tables out of the past', function () {
     const schema = await begin(
       `DELETE FROM bookings WHERE id = 80; ALTER TABLE bookings DROP COLUMN mood, ADD COLUMN paid boolean DEFAULT false`,
     );
-    const { difference, caveats } = await diff(schema);
+    const result = await diff(schema);
+    const { difference, caveats } = result;
     expect(difference['bookings']).to.deep.equal({ deleted: 1, changed: 0, added: 0 });
     expect(caveats.join()).to.contain('column mood was dropped since').and.to.contain('column paid was added since');
-    await mergeTables(live(), schema, { expected: difference, overwrite: false }, call());
+    await mergeTables(live(), schema, { expected: result, overwrite: false }, call());
     expect(await sql('SELECT paid FROM bookings WHERE id = 80')).to.deep.equal([{ paid: false }]);
   });
 
