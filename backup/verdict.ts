@@ -31,8 +31,8 @@ export interface Found {
 }
 
 export interface Expected {
-  /** `name` of `database/NAME`; absent for other data sets. */
-  readonly database?: string;
+  /** `name` of `database/NAME`: what is no database is proved where it is taken, by a comparison with what is there. */
+  readonly database: string;
   readonly assertions: readonly Assertion[];
   /** `system_identifier` of the server that has the business; absent where nobody can ask it. */
   readonly system?: string;
@@ -57,7 +57,7 @@ export function judge(
 ): Pick<Verdict, 'checks' | 'defect'> {
   const rows = [
     ...partRows(manifest, found),
-    ...(expected.database === undefined ? [] : databaseRows(manifest, found, expected)),
+    ...databaseRows(manifest, found, expected),
     ...ageRows(manifest, expected, now),
   ];
   const failed = rows.find(({ passed }) => !passed);

@@ -15,7 +15,7 @@ const examples = `
 Examples:
   standby backup run                             take every database, into every vault
   standby backup run --database moodtalk
-  standby backup verify                          restore the newest of each, on this machine, and ask it
+  standby backup verify                          restore the newest of each database, on this machine, and ask it
   standby backup verify 20261120T163406Z-3fa29c --vault offsite
   standby backup status                          3 copies, 2 media, 1 offsite, 1 offline, 0 errors: what is really there
   standby backup list
@@ -43,12 +43,14 @@ export function addBackupCommand(program: Command): void {
     .description('what is in the vaults, and what a restore of it said')
     .action((options: Json) => act(options, (backups, call) => list(backups, options, call)));
   withJson(backup.command('verify'))
-    .argument('[id]', 'of one backup (default: the newest of each data set)')
-    .description('restore into a throw-away server on this machine, and ask it')
+    .argument('[id]', 'of one backup (default: the newest of each database)')
+    .description(
+      'restore databases into a throw-away server on this machine, and ask it (`standby estate run` proves all else)',
+    )
     .option('--data-set <name>', 'only this one, such as database/moodtalk; may be repeated', gather, [])
     .option('--vault <name>', 'restore from this vault (default: the site’s)')
     .option('--full', 'restore also what was restored lately with the same contents')
-    .option('--shard <index/count>', 'only its share of the data sets: several machines at once', parseShard)
+    .option('--shard <index/count>', 'only its share of the databases: several machines at once', parseShard)
     .action((id: string | undefined, options: VerifyOptions) =>
       act(options, (backups, call) => verify(backups, id, options, call)),
     );

@@ -209,9 +209,9 @@ ${dataSets(config)}
 
 ${started(config)}
 
-A backup counts when it was restored: \`standby backup verify\` and \`standby estate run\` say so, \`standby backup status\` counts copies,
-media, offsite, offline and errors from what is there. \`standby estate restore SET\` without \`--into\` prints what is different and
-changes nothing.
+A backup counts when it was restored: \`standby backup verify\` says so of databases, \`standby estate run\` of all else.
+\`standby backup status\` counts copies, media, offsite, offline and errors from what is there. \`standby estate restore SET\` without
+\`--into\` prints what is different and changes nothing.
 
 ## Where it is kept
 

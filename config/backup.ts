@@ -64,7 +64,7 @@ const jobsSchema = z.strictObject({
     'standby-identity',
     'Secret there with secret keys of age: `identity` opens backups, `second-identity` proves that the secrets open.',
   ),
-  verifiers: f.whole(1, 50, 'Restore checks side by side: pods, each with its share of the data sets.', 1),
+  verifiers: f.whole(1, 50, 'Restore checks side by side: pods, each with its share of the databases.', 1),
   suspended: f.field(z.boolean().default(false), {
     description:
       'They stay, and nothing starts them. Taken out of the configuration they would go on as they are on a cluster that keeps them.',

@@ -24,6 +24,16 @@ import { verifyBackup } from './verify';
 const cores = os.availableParallelism();
 const databaseOf = (dataSet: DataSet) => (dataSet.startsWith('database/') ? dataSet.slice(9) : undefined);
 
+/** @throws StandbyError NotADatabase */
+function nameOf(dataSet: DataSet): string {
+  const name = databaseOf(dataSet);
+  if (name !== undefined) return name;
+  throw new StandbyError(
+    'NotADatabase',
+    `${dataSet} is no database: \`standby estate run\` proves it, by a comparison with what is there when it is taken`,
+  );
+}
+
 /** One that went wrong does not keep the others from being taken. */
 export interface Outcome<T> {
   readonly dataSet: DataSet;
@@ -95,8 +105,10 @@ export class Backups {
   }
 
   /**
-   * Restores backups and keeps what was found: the newest of each data set, or the one of an id.
+   * Restores backups of databases and keeps what was found: the newest of each, or the one of an id.
    * @param shard - takes every `of`-th data set, from `index` on: several machines share the work.
+   * @returns with the fault NotADatabase for another data set: a comparison with what is there proves that, when it is taken.
+   * @throws StandbyError NoSuchVault, NoBackup
    */
   async verify(
     wish: {
@@ -130,13 +142,12 @@ export class Backups {
           }
           const others = manifests.filter((other) => other.dataSet === dataSet);
           const own = verdicts.filter((verdict) => verdict.dataSet === dataSet);
-          const { before, ...expected } = this.expected(manifest, others, own);
-          const database = expected.database;
-          const live = database === undefined ? undefined : await (system ??= this.system(database, call));
+          const expected = this.expected(manifest, others, own);
+          const live = await (system ??= this.system(expected.database, call));
           const verdict = await verifyBackup(
             {
               ...{ vault, manifest, others, verdicts: own, identities, environment, now: this.now },
-              expected: { ...expected, ...(before ? { before } : {}), ...(live === undefined ? {} : { system: live }) },
+              expected: { ...expected, ...(live === undefined ? {} : { system: live }) },
               server: () => (server ??= createThrowAway(environment, call)),
               full: wish.full ?? false,
               jobs: Math.max(1, Math.floor(cores / atOnce)),
@@ -167,7 +178,7 @@ export class Backups {
     const sets = dataSets ?? [
       ...new Set([
         ...this.configuration.databases.map(({ name }): DataSet => `database/${name}`),
-        ...manifests.map(({ dataSet }) => dataSet),
+        ...manifests.map(({ dataSet }) => dataSet).filter((dataSet) => databaseOf(dataSet) !== undefined),
       ]),
     ];
     return [...sets]
@@ -180,17 +191,16 @@ export class Backups {
   }
 
   private expected(manifest: Manifest, others: readonly Manifest[], verdicts: readonly Verdict[]): Expected {
-    const database = databaseOf(manifest.dataSet);
+    const database = nameOf(manifest.dataSet);
     const newest = newestOf(others)?.id === manifest.id;
     const sound = new Set(verdicts.filter(({ defect }) => !defect || defect === 'BackupTooOld').map(({ id }) => id));
     const earlier = others.filter(({ id, startedAt }) => sound.has(id) && startedAt < manifest.startedAt);
     const before = newestOf(earlier)?.facts?.rows;
-    const minutes = this.minutesOf(manifest.dataSet);
     return {
-      ...(database === undefined ? {} : { database }),
+      database,
       assertions: this.configuration.databases.find(({ name }) => name === database)?.assertions ?? [],
       ...(before ? { before } : {}),
-      ...(newest && minutes !== undefined ? { recoveryPointMinutes: minutes } : {}),
+      ...(newest ? { recoveryPointMinutes: this.minutesOf(manifest.dataSet) } : {}),
     };
   }
 

@@ -72,7 +72,6 @@ async function look(options: VerifyOptions, scratch: string, call: Call): Promis
   // Parts whose contents were restored already are not opened, but for the table of contents.
   const fault = await takeParts(options, folder, quietly(call), ({ name }) => !same || name === 'toc.dat');
   if (fault) return { parts: fault };
-  if (expected.database === undefined) return {};
   const archive = await readArchive(folder, options.environment, call);
   if ('defect' in archive) return { restore: archive };
   if (same) return { archived: archive.database, same };

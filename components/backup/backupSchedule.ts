@@ -26,7 +26,7 @@ export interface BackupScheduleArgs {
   readonly fullAt: string;
   /** Ports that backups leave by besides those of names and HTTPS: databases, another provider's storage. */
   readonly egressPorts: readonly number[];
-  /** Restore checks side by side, each of them a pod that takes its share of the data sets. @default - 1 */
+  /** Restore checks side by side, each of them a pod that takes its share of the databases. @default - 1 */
   readonly verifiers?: number;
   /** They stay, and nothing starts them. @default - false */
   readonly suspended?: boolean;

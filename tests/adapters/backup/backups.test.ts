@@ -4,9 +4,11 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { Backups } from '../../../adapters/backup/backups';
-import { identitiesOf } from '../../../adapters/backup/seal';
+import { chooseBackup, keepSet } from '../../../adapters/backup/estate/keep';
+import { identitiesOf, type Identities } from '../../../adapters/backup/seal';
 import { mediumVault } from '../../../adapters/backup/vaults/offline';
 import type { AdapterContext } from '../../../adapters/context';
+import type { EstateSet } from '../../../backup/estate/set';
 import type { Vault } from '../../../backup/ports';
 import { loadFailover } from '../../../config/loader';
 import { program } from '../../../sandbox/azure/postgres/programs';
@@ -16,6 +18,7 @@ import { TestServer } from '../postgres';
 import { call, Gateway, namesIn, outcome } from './gateway';
 
 const bucket = 'offsite';
+const company = String(planOf('failover')['company']);
 
 describe('standby backup', function () {
   this.timeout(180_000);
@@ -27,6 +30,7 @@ describe('standby backup', function () {
   let site: Vault;
   let backups: Backups;
   let openBackups: (vault: Vault) => Backups;
+  let identities: Identities;
   let later = 0;
 
   before(async () => {
@@ -43,7 +47,8 @@ describe('standby backup', function () {
       name,
       assertions: [{ name: 'rows', sql: 'SELECT count(*) FROM things', atLeast: 1 }],
     }));
-    const { recipients } = await identitiesOf(keys);
+    identities = await identitiesOf(keys);
+    const { recipients } = identities;
     const vaults = { offline: { label: 'tape' } };
     const backup = {
       recoveryPointMinutes: 60,
@@ -162,6 +167,27 @@ describe('standby backup', function () {
     expect(pruned).to.deep.equal({ vault: 'offsite', kept: 3, removed: gone, locked: [] });
     const left = (await namesIn(open.list('', call()))).filter((name) => name.includes(between.id));
     expect(left).to.deep.equal([]);
+  });
+
+  it('leaves to the comparison of another data set whether that is sound', async () => {
+    const set: EstateSet = {
+      ...{ dataSet: 'names', tool: 'test' },
+      collect: async () => [{ name: 'zone', bytes: Buffer.from('as it was') }],
+      compare: async () => [{ what: 'zone', how: 'different' }],
+    };
+    const retention = { daily: 1, weekly: 1, monthly: 1 };
+    const { recipients } = identities;
+    const keeping = { company, vaults: [site], retention, recipients, identities, secondKey: async () => identities };
+    const { manifest } = await keepSet(set, { ...keeping, now: Date.now }, call());
+    const proved = (await backups.verify({}, call())).map(({ dataSet }) => dataSet);
+    expect(proved).to.deep.equal(['database/gone', 'database/keycloak', 'database/shop']);
+    for (const wish of [{ id: manifest.id }, { dataSets: ['names'] as const }]) {
+      const outcomes = await backups.verify(wish, call());
+      expect(outcomes.map(({ fault, done }) => [fault?.code, done])).to.deep.equal([['NotADatabase', undefined]]);
+    }
+    const status = (await backups.status(call())).find(({ dataSet }) => dataSet === 'names')!;
+    expect(status.checks.find(({ name }) => name === 'errors')!.detail).to.match(/^BackupCorrupt: /);
+    expect(await outcome(chooseBackup(set, [site], company, undefined, call()))).to.equal('NothingVerified');
   });
 
   it('does not count a copy that lacks a part, nor one that nobody could look at', async () => {
