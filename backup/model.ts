@@ -33,7 +33,7 @@ export interface DatabaseFacts {
   /** `system_identifier` of the cluster. */
   readonly system: string;
   readonly version: string;
-  /** Exact count by `schema.table`, in the snapshot of the backup. */
+  /** Exact count by `schema.table`, in the snapshot of the backup. Partitions count as the table that they are of. */
   readonly rows: Readonly<Record<string, number>>;
   /** SHA-256 over the definitions of all tables, columns, constraints and indexes. */
   readonly schema: string;
@@ -82,6 +82,15 @@ export interface Check {
   readonly detail: string;
 }
 
+/** A person's word that a table is meant to have lost its rows. */
+export interface Accepted {
+  /** `schema.table` */
+  readonly table: string;
+  /** `user@machine` */
+  readonly by: string;
+  readonly at: Instant;
+}
+
 /** What a restore check found. `defect` is absent when every check passed. */
 export interface Verdict {
   readonly dataSet: DataSet;
@@ -97,6 +106,8 @@ export interface Verdict {
   readonly reused?: number;
   /** SHA-256 over the assertions that were asked. */
   readonly asked?: string;
+  /** It holds for every later check of this backup; later backups are compared with it. */
+  readonly accepted?: readonly Accepted[];
 }
 
 /** A moment that a server can be brought back to. */

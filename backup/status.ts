@@ -4,6 +4,7 @@
  */
 import type { Check, DataSet, Instant, Verdict } from './model';
 import type { VaultTraits } from './ports';
+import { acceptedTexts } from './verdict';
 
 /** The newest whole backup of a data set in a vault, by every part that is there. */
 export interface Copy {
@@ -131,5 +132,6 @@ function errorCheck({ dataSet, minutes }: Wanted, { verdicts, unknown }: Survey,
   const when = `${last.id} restored ${new Date(last.verifiedAt).toISOString()}`;
   if (last.defect !== undefined) return { name, passed: false, detail: `${last.defect}: ${when}` };
   const late = (now - last.recoveryPoint) / minuteMs > minutes * verdictAgeFactor;
-  return { name, passed: !late, detail: late ? `no newer backup was restored than ${when}` : `0; ${when}` };
+  const found = [late ? `no newer backup was restored than ${when}` : `0; ${when}`, ...acceptedTexts(last.accepted)];
+  return { name, passed: !late, detail: found.join('; ') };
 }

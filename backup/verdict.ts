@@ -1,6 +1,7 @@
 /** What is made of what a restore check found: each check with its outcome, and the one defect that a backup fails with. Pure. */
 import type { Assertion } from '../config/backup';
-import type { Check, DatabaseFacts, Defect, Instant, Manifest, Verdict } from './model';
+import { StandbyError } from '../failover/errors';
+import type { Accepted, Check, DatabaseFacts, Defect, Instant, Manifest, Verdict } from './model';
 
 /** A fault that says what is wrong with the backup, not with the check. */
 export interface Fault {
@@ -38,6 +39,8 @@ export interface Expected {
   readonly system?: string;
   /** Rows in the last sound backup before. */
   readonly before?: Readonly<Record<string, number>>;
+  /** What people said of this backup, now or at an earlier check. */
+  readonly accepted?: readonly Accepted[];
   /** Absent for one that is not the newest: it is as old as it is. */
   readonly recoveryPointMinutes?: number;
 }
@@ -74,7 +77,8 @@ function partRows({ parts }: Manifest, { parts: fault }: Found): Row[] {
   ];
 }
 
-function databaseRows({ facts }: Manifest, found: Found, expected: Expected): Row[] {
+function databaseRows(manifest: Manifest, found: Found, expected: Expected): Row[] {
+  const { facts } = manifest;
   if (found.parts) return [];
   const { same, restore, facts: restored } = found;
   const source = facts ? [facts.database, found.archived ?? facts.database] : ['unknown'];
@@ -93,7 +97,7 @@ function databaseRows({ facts }: Manifest, found: Found, expected: Expected): Ro
     const detail = own ? 'of the server that has the business' : 'of another server than the one that has the business';
     rows.push(row('server', 'BackupOfWrongDatabase', own, detail));
   }
-  rows.push(...emptyRows(facts), ...lossRows(facts, expected));
+  rows.push(...emptyRows(facts), ...lossRows(manifest.id, facts, expected));
   if (same) {
     const when = new Date(same.verifiedAt).toISOString();
     return [...rows, row('restore', 'BackupCorrupt', true, `the same contents as ${same.id}, restored ${when}`)];
@@ -115,15 +119,55 @@ function emptyRows({ rows }: DatabaseFacts): Row[] {
   return [row('rows at all', 'BackupEmpty', total > 0, `${total} rows in ${counts.length} tables`)];
 }
 
-/** Green without data: the dump is fine, and what the business lives on is not in it. */
-function lossRows({ rows }: DatabaseFacts, { before }: Expected): Row[] {
-  if (!before) return [];
-  const emptied = Object.entries(before)
-    .filter(([table, count]) => count >= manyRows && (rows[table] ?? 0) === 0)
-    .map(([table]) => table);
-  const detail = emptied.length === 0 ? 'no table lost all its rows' : `no rows any more in ${emptied.join(', ')}`;
-  return [row('rows as before', 'BackupWithoutData', emptied.length === 0, detail)];
+type Rows = DatabaseFacts['rows'];
+const emptiedTables = (rows: Rows, before: Rows = {}) =>
+  Object.entries(before).filter(([table, count]) => count >= manyRows && (rows[table] ?? 0) === 0);
+
+/**
+ * What people said of a backup holds at every later check of it.
+ * @param verdicts - of the data set, the newest first. @param said - now.
+ * @throws StandbyError NotEmptied: a word for another table would hide what was meant.
+ */
+export function acceptedOf(
+  { id, facts }: Manifest,
+  { before }: Pick<Expected, 'before'>,
+  verdicts: readonly Verdict[],
+  said: readonly Accepted[],
+): readonly Accepted[] {
+  const earlier = verdicts.find((verdict) => verdict.id === id && verdict.accepted)?.accepted ?? [];
+  const added = said.filter(({ table }) => !earlier.some((one) => one.table === table));
+  const emptied = emptiedTables(facts?.rows ?? {}, before).map(([table]) => table);
+  const stranger = added.find(({ table }) => !emptied.includes(table))?.table;
+  if (stranger === undefined) return [...earlier, ...added];
+  throw new StandbyError(
+    'NotEmptied',
+    `"${stranger}" has not lost its rows in ${id}: those that have are ${emptied.join(', ') || 'none'}`,
+    { exit: 'safe' },
+  );
 }
+
+/**
+ * Green without data: the dump is fine, and what the business lives on is not in it. A table that a migration drops looks like one that
+ * somebody dropped, so it is for a person to say which; until then every later backup is held against the last one that had its rows.
+ */
+function lossRows(id: string, { rows }: DatabaseFacts, { before, accepted = [] }: Expected): Row[] {
+  if (!before) return [];
+  const lost = emptiedTables(rows, before).filter(([table]) => !accepted.some((one) => one.table === table));
+  const how = ([table, count]: [string, number]) => `${table} (${count} before${table in rows ? '' : '; it is gone'})`;
+  const words = lost.map(([table]) => ` --accept-emptied ${/^[\w.]+$/.test(table) ? table : quoted(table)}`).join('');
+  const detail =
+    lost.length > 0
+      ? `no rows any more in ${lost.map(how).join(', ')}: if that is meant, say so by \`standby backup verify ${id}${words}\``
+      : [`no ${accepted.length > 0 ? 'other ' : ''}table lost all its rows`, ...acceptedTexts(accepted)].join('; ');
+  return [row('rows as before', 'BackupWithoutData', lost.length === 0, detail)];
+}
+
+/** For a shell. */
+const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** For a person, each in one line. */
+export const acceptedTexts = (accepted: readonly Accepted[] = []): string[] =>
+  accepted.map(({ table, by, at }) => `no rows in ${table}: accepted by ${by}, ${new Date(at).toISOString()}`);
 
 function factRows(source: DatabaseFacts, restored: DatabaseFacts): Row[] {
   const tables = [...new Set([...Object.keys(source.rows), ...Object.keys(restored.rows)])];

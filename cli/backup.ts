@@ -4,7 +4,7 @@ import type { Call } from '../backup/ports';
 import { Backups, parseDataSet, type Outcome } from '../adapters/backup/backups';
 import { checkMedium } from '../adapters/backup/vaults/offline';
 import { openContext } from '../adapters/wire';
-import { exitCodes } from '../failover/errors';
+import { exitCodes, StandbyError } from '../failover/errors';
 import { interruptible } from './interrupt';
 import { withJson } from './options';
 import { paintFor, print, printJson } from './output';
@@ -17,6 +17,8 @@ Examples:
   standby backup run --database moodtalk
   standby backup verify                          restore the newest of each database, on this machine, and ask it
   standby backup verify 20261120T163406Z-3fa29c --vault offsite
+  standby backup verify 20261120T163406Z-3fa29c --accept-emptied public.old
+                                                 the table is meant to have no rows any more: who said so is kept
   standby backup status                          3 copies, 2 media, 1 offsite, 1 offline, 0 errors: what is really there
   standby backup list
   standby backup prune --dry-run
@@ -50,10 +52,12 @@ export function addBackupCommand(program: Command): void {
     .option('--data-set <name>', 'only this one, such as database/moodtalk; may be repeated', gather, [])
     .option('--vault <name>', 'restore from this vault (default: the site’s)')
     .option('--full', 'restore also what was restored lately with the same contents')
+    .option('--accept-emptied <table>', 'with an id: it is meant to have lost its rows; may be repeated', gather, [])
     .option('--shard <index/count>', 'only its share of the databases: several machines at once', parseShard)
-    .action((id: string | undefined, options: VerifyOptions) =>
-      act(options, (backups, call) => verify(backups, id, options, call)),
-    );
+    .action((id: string | undefined, options: VerifyOptions) => {
+      if (options.acceptEmptied.length > 0 && id === undefined) throw acceptedOfNone();
+      return act(options, (backups, call) => verify(backups, id, options, call));
+    });
   withJson(backup.command('prune'))
     .description('remove what retention wants no more; what the storage locks stays')
     .option('--dry-run', 'say what would go, change nothing')
@@ -121,21 +125,29 @@ async function list(backups: Backups, { json }: Json, call: Call): Promise<void>
   else listLines(kept, paintFor(process.stdout)).forEach(print);
 }
 
+const acceptedOfNone = () =>
+  new StandbyError(
+    'UsageError',
+    '--accept-emptied is said of one backup: write `standby backup verify ID --accept-emptied TABLE`',
+    { exit: 'usage' },
+  );
+
 interface VerifyOptions extends Json {
   readonly dataSet: readonly string[];
   readonly vault?: string;
   readonly full?: true;
+  readonly acceptEmptied: readonly string[];
   readonly shard?: Shard;
 }
 
 async function verify(backups: Backups, id: string | undefined, options: VerifyOptions, call: Call): Promise<void> {
-  const { dataSet, vault, full, shard } = options;
+  const { dataSet, vault, full, shard, acceptEmptied } = options;
   const wish = {
     ...(id === undefined ? {} : { id }),
     ...(dataSet.length === 0 ? {} : { dataSets: dataSet.map(parseDataSet) }),
     ...(vault === undefined ? {} : { vault }),
     ...(shard ? { shard } : {}),
-    full: full ?? false,
+    ...{ full: full ?? false, acceptEmptied },
   };
   const outcomes = await backups.verify(wish, call);
   const paint = paintFor(process.stdout);

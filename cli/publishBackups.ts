@@ -213,6 +213,11 @@ A backup counts when it was restored: \`standby backup verify\` says so of datab
 \`standby backup status\` counts copies, media, offsite, offline and errors from what is there. \`standby estate restore SET\` without
 \`--into\` prints what is different and changes nothing.
 
+A table that had 100 rows or more and has none, or is gone, makes a backup *BackupWithoutData*, and so each one after it: a failover takes
+an older one. Where a migration is meant to do that, a person says so: \`standby backup verify ID --accept-emptied schema.table\`. Who and
+when is kept with the backup, \`standby backup list\` and \`status\` show it, and later backups are compared with that one.
+Partitions count as the table that they are of: one that goes in its time is no loss.
+
 ## Where it is kept
 
 ${places(config, known)}${unkept(config, known)}

@@ -5,10 +5,11 @@ import { isDataSet, manifestName, partName } from '../../backup/names';
 import type { Call, ThrowAwayServer, Vault } from '../../backup/ports';
 import { allMs, wanted } from '../../backup/retention';
 import { statusOf, type DataSetStatus, type Wanted } from '../../backup/status';
-import type { Expected } from '../../backup/verdict';
+import { acceptedOf, type Expected } from '../../backup/verdict';
 import { brokenPromise } from '../../config/backup';
 import { StandbyError } from '../../failover/errors';
 import type { AdapterContext } from '../context';
+import { whoAmI } from '../lock/lock';
 import { connected, type ServerTarget } from '../postgres/connection';
 import { createCatalog, type VaultCatalog } from './catalog';
 import { backUpDatabase, databaseInUse } from './dump';
@@ -107,7 +108,8 @@ export class Backups {
   /**
    * Restores backups of databases and keeps what was found: the newest of each, or the one of an id.
    * @param shard - takes every `of`-th data set, from `index` on: several machines share the work.
-   * @returns with the fault NotADatabase for another data set: a comparison with what is there proves that, when it is taken.
+   * @param acceptEmptied - tables (`schema.table`) that are meant to have lost their rows in the backup of that id.
+   * @returns with the fault NotEmptied where they have not, NotADatabase for another data set: a comparison with what is there proves that, when it is taken.
    * @throws StandbyError NoSuchVault, NoBackup
    */
   async verify(
@@ -116,6 +118,7 @@ export class Backups {
       readonly dataSets?: readonly DataSet[];
       readonly vault?: string;
       readonly full?: boolean;
+      readonly acceptEmptied?: readonly string[];
       readonly shard?: { readonly index: number; readonly of: number };
     },
     call: Call,
@@ -143,11 +146,13 @@ export class Backups {
           const others = manifests.filter((other) => other.dataSet === dataSet);
           const own = verdicts.filter((verdict) => verdict.dataSet === dataSet);
           const expected = this.expected(manifest, others, own);
+          const said = (wish.acceptEmptied ?? []).map((table) => ({ table, by: whoAmI(), at: this.now() }));
+          const accepted = acceptedOf(manifest, expected, own, said);
           const live = await (system ??= this.system(expected.database, call));
           const verdict = await verifyBackup(
             {
               ...{ vault, manifest, others, verdicts: own, identities, environment, now: this.now },
-              expected: { ...expected, ...(live === undefined ? {} : { system: live }) },
+              expected: { ...expected, accepted, ...(live === undefined ? {} : { system: live }) },
               server: () => (server ??= createThrowAway(environment, call)),
               full: wish.full ?? false,
               jobs: Math.max(1, Math.floor(cores / atOnce)),

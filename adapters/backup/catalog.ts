@@ -63,6 +63,7 @@ const verdictSchema = z.object({
     .exactOptional(),
   reused: z.number().exactOptional(),
   asked: z.string().exactOptional(),
+  accepted: z.array(z.object({ table: z.string(), by: z.string(), at: z.number() })).exactOptional(),
 });
 
 /** Verdicts outlive what they speak of by little: a new one is written at each check. */

@@ -51,6 +51,7 @@ export async function verifyBackup(options: VerifyOptions, call: Call): Promise<
       ...judge(manifest, found, expected, verifiedAt),
       ...(found.same ? { reused: manifest.parts.length } : {}),
       asked: askedOf(expected.assertions),
+      ...(expected.accepted?.length ? { accepted: expected.accepted } : {}),
     };
   } finally {
     await fs.rm(scratch, { recursive: true, force: true });

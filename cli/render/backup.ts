@@ -1,6 +1,7 @@
 /** Backups as a person reads them: what is there, what a restore of it said, what is missing. */
 import type { Check, Manifest, Verdict } from '../../backup/model';
 import type { DataSetStatus } from '../../backup/status';
+import { acceptedTexts } from '../../backup/verdict';
 import type { Kept, Pruned } from '../../adapters/backup/backups';
 import { seconds, type Paint } from '../output';
 
@@ -39,7 +40,7 @@ export function listLines(kept: readonly Kept[], paint: Paint): string[] {
       ? paint('yellow', '?? never restored')
       : verdict.defect
         ? paint('red', `!! ${verdict.defect}`)
-        : `${paint('green', 'ok')} restored ${time(verdict.verifiedAt)}`;
+        : `${paint('green', 'ok')} ${[`restored ${time(verdict.verifiedAt)}`, ...acceptedTexts(verdict.accepted)].join('; ')}`;
     const { dataSet, id, recoveryPoint } = manifest;
     const what = `${dataSet.padEnd(width)}  ${id}  back to ${time(recoveryPoint)}  ${size(sealedBytes(manifest)).padStart(7)}`;
     return `${what}  ${vaults.join(', ')}  ${said}`;

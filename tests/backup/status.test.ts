@@ -88,6 +88,15 @@ describe('3-2-1-1-0', () => {
     });
   }
 
+  it('shows what a person accepted', () => {
+    const accepted = [{ table: 'public.old', by: 'ann@desk', at: now }];
+    const { checks, passed } = judged({ verdicts: [{ ...verdict, accepted }] });
+    expect(passed).to.equal(true);
+    expect(checks.find(({ name }) => name === 'errors')?.detail).to.match(
+      /no rows in public\.old: accepted by ann@desk/,
+    );
+  });
+
   it('says why a copy is not counted', () => {
     const text = JSON.stringify(
       judged({ vaults: [vault('intg', false), vault('offsite', true, { copies: [], unknown: 'no answer' })] }).checks,

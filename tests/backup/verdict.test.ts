@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { DatabaseFacts, Manifest } from '../../backup/model';
-import { fullCheckMs, judge, sameContents, type Expected, type Found } from '../../backup/verdict';
+import type { DatabaseFacts, Manifest, Verdict } from '../../backup/model';
+import { acceptedOf, fullCheckMs, judge, sameContents, type Expected, type Found } from '../../backup/verdict';
 
 const now = Date.parse('2026-11-20T16:00:00Z');
 const facts: DatabaseFacts = {
@@ -109,6 +109,41 @@ describe('verdicts', () => {
     ['a backup that is too old', 'BackupTooOld', () => verdict({}, { recoveryPointMinutes: 29 })],
   ];
   for (const [what, code, judged] of wrong) it(`${code}: ${what}`, () => expect(judged()).to.include({ defect: code }));
+
+  describe('of a table that lost all its rows', () => {
+    const before = { 'public.bookings': 550, 'public.notes': 100, 'public.Old things': 100 };
+    const said = (table: string) => ({ table, by: 'ann@desk', at: now });
+    const checked = (wish: Partial<Expected>) => verdict({}, { before, ...wish });
+    const detail = ({ checks }: ReturnType<typeof judge>) =>
+      checks.find(({ name }) => name === 'rows as before')?.detail;
+    const of = (verdicts: readonly Verdict[], ...tables: string[]) =>
+      acceptedOf(manifest, { before }, verdicts, tables.map(said)).map(({ table }) => table);
+
+    it('say what to type where it is meant, and of each how it is gone', () => {
+      expect(detail(checked({}))).to.equal(
+        'no rows any more in public.notes (100 before), public.Old things (100 before; it is gone): if that is meant, say so by ' +
+          "`standby backup verify 20261120T153000Z --accept-emptied public.notes --accept-emptied 'public.Old things'`",
+      );
+    });
+
+    it('find nothing wrong once somebody said so of every one of them', () => {
+      const accepted = [said('public.notes')];
+      expect(checked({ accepted })).to.include({ defect: 'BackupWithoutData' });
+      const both = checked({ accepted: [...accepted, said('public.Old things')] });
+      expect(both).to.not.have.property('defect');
+      expect(detail(both)).to.contain('no rows in public.notes: accepted by ann@desk, 2026-11-20T16:00:00.000Z');
+    });
+
+    it('know what was said at an earlier check of that backup alone, and nothing of a table that has its rows', () => {
+      const earlier = { id: manifest.id, accepted: [said('public.notes')] } as unknown as Verdict;
+      const fault = { id: manifest.id } as unknown as Verdict;
+      expect(of([fault, earlier], 'public.Old things')).to.deep.equal(['public.notes', 'public.Old things']);
+      expect(of([{ ...earlier, id: 'other' }])).to.deep.equal([]);
+      expect(() => of([], 'public.bookings')).to.throw(
+        '"public.bookings" has not lost its rows in 20261120T153000Z: those that have are public.notes, public.Old things',
+      );
+    });
+  });
 
   it('say of an older backup nothing about its age', () => {
     const { recoveryPointMinutes: _, ...rest } = expected;

@@ -68,6 +68,7 @@ describe('cli', function () {
     ['switchover --from intg --to intg', 'two different sites'],
     ['switchover --accept-loss', "unknown option '--accept-loss'"],
     ['runs ../../etc', 'no name of a run'],
+    ['backup verify --accept-emptied public.old', 'said of one backup'],
     ['completion powershell', 'bash, zsh, fish'],
     ['watch --interval 1000', 'allowed is 1s to 60s'],
   ];

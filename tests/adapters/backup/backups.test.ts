@@ -169,6 +169,32 @@ describe('standby backup', function () {
     expect(left).to.deep.equal([]);
   });
 
+  it('compares with a backup in which somebody accepted an emptied table, and until then with none', async () => {
+    later = 300_000;
+    const dataSet = 'database/shop';
+    const check = async (wish: Parameters<Backups['verify']>[0] = { dataSets: [dataSet] }) => {
+      const [found] = await backups.verify(wish, call());
+      return (
+        found?.done?.defect ?? found?.fault?.code ?? (found?.done?.accepted ?? []).map(({ table }) => table).join()
+      );
+    };
+    const take = async () => (await backups.run(['shop'], call()))[0]!.done!.id;
+    await server.sql('CREATE TABLE old AS SELECT generate_series(1, 100) AS id', 'shop');
+    await take();
+    expect(await check()).to.equal('');
+    await server.sql('DROP TABLE old', 'shop');
+    await take();
+    expect(await check()).to.equal('BackupWithoutData');
+    const id = await take();
+    expect(await check()).to.equal('BackupWithoutData');
+    expect(await check({ id, acceptEmptied: ['public.things'] })).to.equal('NotEmptied');
+    expect(await check({ id, acceptEmptied: ['public.old'] })).to.equal('public.old');
+    expect(await check({ id, full: true }), 'a later check of it').to.equal('public.old');
+    expect((await backups.list(call()))[0]!.verdict?.accepted).to.have.length(1);
+    await take();
+    expect(await check(), 'the next backup').to.equal('');
+  });
+
   it('leaves to the comparison of another data set whether that is sound', async () => {
     const set: EstateSet = {
       ...{ dataSet: 'names', tool: 'test' },

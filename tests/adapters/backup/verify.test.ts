@@ -246,6 +246,25 @@ describe('restore checks', function () {
     expect([unasked.defect, failed(unasked)]).to.deep.equal(['BackupWithoutData', ['rows as before']]);
   });
 
+  it('misses no partition that went in its time, but a table that lost them all', async () => {
+    await server.sql(
+      `CREATE TABLE events (at date NOT NULL) PARTITION BY RANGE (at);
+       CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+       CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+       INSERT INTO events SELECT date '2025-12-01' + i % 60 FROM generate_series(1, 240) i`,
+      'shop',
+    );
+    const { rows: before } = (await take()).facts!;
+    expect(before)
+      .to.include({ 'public.events': 240 })
+      .and.not.have.any.keys('public.events_2025', 'public.events_2026');
+    const expected = { assertions: [], before };
+    await server.sql('DROP TABLE events_2025', 'shop');
+    expect(await verify(await take(), { expected })).to.not.have.property('defect');
+    await server.sql('DROP TABLE events_2026', 'shop');
+    expect(failed(await verify(await take(), { expected }))).to.deep.equal(['rows as before']);
+  });
+
   it('leaves no server behind: what a killed check left is removed by the next', async () => {
     const script = `
       require('ts-node/register/transpile-only');
