@@ -94,13 +94,14 @@ export function addPlanCommand(program: Command): void {
 
 async function change(kind: Kind, options: Options): Promise<void> {
   checkWords(options);
+  const saved = options.plan === undefined ? undefined : loadPlan(options.plan, kind, options);
   const progress = progressTo(options.json ?? false);
   await interruptible(
     async (signal) => {
       const { openWorld } = await import('../adapters/wire');
       const world = await openWorld(process.env, { ...progress, signal });
       try {
-        await carryOut(world, kind, options, progress, signal);
+        await carryOut(world, kind, options, saved, progress, signal);
       } finally {
         progress.end();
         await world.close();
@@ -114,18 +115,17 @@ async function carryOut(
   world: World,
   kind: Kind,
   options: Options,
+  saved: Plan | undefined,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const wish = wishOf(kind, options, world.context.configuration());
   const look = (again = false) => {
     if (again) progress.warn('not everything answers: looking again, for longer');
     return world.ports.observer.observe(signal, again);
   };
-  const { plan, seen } =
-    options.plan === undefined
-      ? await planned(look, wish, options, signal)
-      : { plan: loadPlan(options.plan, kind), seen: await look() };
+  const { plan, seen } = saved
+    ? { plan: saved, seen: await look() }
+    : await planned(look, wishOf(kind, options, world.context.configuration()), options, signal);
   if (options.save !== undefined) savePlan(options.save, plan);
   if (options.json && options.dryRun) printJson(plan);
   else if (!options.json) planLines(plan, paintFor(process.stdout)).forEach(print);

@@ -2,6 +2,8 @@
 import * as fs from 'node:fs';
 import { StandbyError } from '../failover/errors';
 import { stepIds, type Plan } from '../failover/model';
+import type { WishOptions } from './options';
+import { checkPlanned } from './wish';
 
 /** Plans hold no secret, but say where the business is weak. */
 export function savePlan(file: string, plan: Plan): void {
@@ -14,19 +16,24 @@ export function savePlan(file: string, plan: Plan): void {
 }
 
 const isPlan = (value: unknown): value is Plan => {
-  const { format, id: plan, fingerprint, steps, expiresAt } = (value ?? {}) as Partial<Plan>;
+  const { format, id: plan, fingerprint, wish, options, steps, expiresAt } = (value ?? {}) as Partial<Plan>;
   return (
     format === 1 &&
     typeof plan === 'string' &&
     typeof fingerprint === 'string' &&
     typeof expiresAt === 'number' &&
+    typeof wish?.kind === 'string' &&
+    Array.isArray(options) &&
     Array.isArray(steps) &&
     (steps as Plan['steps']).every(({ id }) => stepIds.includes(id))
   );
 };
 
-/** @throws StandbyError PlanUnread */
-export function loadPlan(file: string, kind: Plan['kind']): Plan {
+/**
+ * @param typed - what stands on the command line beside it: only what the plan says itself.
+ * @throws StandbyError PlanUnread, UsageWrong
+ */
+export function loadPlan(file: string, kind: Plan['kind'], typed: WishOptions): Plan {
   const refuse = (why: string) =>
     new StandbyError('PlanUnread', `${file} is no plan (${why}): write one with \`standby plan ${kind} --save FILE\``, {
       exit: 'usage',
@@ -39,5 +46,6 @@ export function loadPlan(file: string, kind: Plan['kind']): Plan {
   }
   if (!isPlan(value)) throw refuse('it has another format');
   if (value.kind !== kind) throw refuse(`it is for a ${value.kind}`);
+  checkPlanned(file, value, typed);
   return value;
 }

@@ -2,7 +2,7 @@
 import { otherSite, type Site } from '../config/fields';
 import type { Switch } from '../config/failover';
 import { StandbyError } from '../failover/errors';
-import type { Wish } from '../failover/model';
+import { choices, type Choice, type Plan, type Wish } from '../failover/model';
 import type { WishOptions } from './options';
 
 const usage = (message: string) => new StandbyError('UsageWrong', message, { exit: 'usage' });
@@ -47,4 +47,34 @@ export function wishOf(kind: Wish['kind'], options: WishOptions, values: Pick<Sw
     ...(acceptLoss ? { acceptLoss } : {}),
     ...(manyNames ? { manyNames } : {}),
   };
+}
+
+/** What a plan works on, as a person names it. */
+function databaseOf({ branch, options }: Plan): Choice | undefined {
+  const chosen = options.find((option) => option.branch === branch);
+  if (chosen?.way === 'import') return 'imported';
+  return (Object.keys(choices) as Choice[]).find((choice) => choices[choice] === branch);
+}
+
+/** A word as it is typed. */
+function spelled(word: string, value: string | boolean | undefined): string {
+  const option = `--${word.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (value === undefined) return `no ${option}`;
+  return value === true ? option : `${option} ${/^\w+$/.test(String(value)) ? value : JSON.stringify(value)}`;
+}
+
+/** A saved plan is carried out as it is. @throws StandbyError when what was typed beside it is not what it says. */
+export function checkPlanned(file: string, plan: Plan, typed: WishOptions): void {
+  const { from, to, wish } = plan;
+  const { lost, acceptLoss, manyNames } = wish;
+  const lostIs = { prodIsLost: from === 'prod' ? lost : undefined, intgIsLost: from === 'intg' ? lost : undefined };
+  const says = { from, to, database: databaseOf(plan), ...lostIs, acceptLoss, manyNames };
+  const other = (Object.keys(says) as (keyof typeof says)[]).filter(
+    (word) => typed[word] !== undefined && typed[word] !== says[word],
+  );
+  if (other.length === 0) return;
+  const listed = (all: WishOptions | typeof says) => other.map((word) => spelled(word, all[word])).join(' ');
+  throw usage(
+    `${file} says ${listed(says)}, the command line ${listed(typed)}: leave out --plan, or what is not in the plan`,
+  );
 }

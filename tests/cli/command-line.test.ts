@@ -3,9 +3,12 @@ import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
+import { savePlan } from '../../cli/planfile';
 import { exitCodes } from '../../failover/errors';
 import { nextEntry, toLine } from '../../failover/journal';
-import type { Plan } from '../../failover/model';
+import type { Choice, Plan } from '../../failover/model';
+import { plan } from '../../failover/planner';
+import { healthy, keptBackups, lose, now, rules, value, withReplica } from '../failover/observations';
 import { standby } from './standby';
 
 const commands = [
@@ -139,6 +142,40 @@ describe('cli', function () {
       .split('\n')
       .filter((line) => line.includes('run-0'));
     expect(JSON.parse(json ?? '')).to.have.keys('run', 'entries', 'broken');
+  });
+
+  it('refuses words beside a saved plan that are not the plan’s own', async () => {
+    const file = path.join(folder, 'plan.json');
+    const seen = healthy(withReplica);
+    const observation = lose({ ...seen, vault: value(keptBackups(now - 600_000)) }, 'prod');
+    const wish = { kind: 'failover', to: 'intg', lost: 'fire in westeurope', acceptLoss: true } as const;
+    const using = async (words: string) =>
+      standby(['failover', '--plan', file, '--yes', ...(words === '' ? [] : words.split('+'))], nowhere);
+    const save = (database: Choice) => savePlan(file, plan(observation, { ...wish, database }, now, rules));
+    save('restored');
+    const { code, err, out } = await using('--database+replica+--accept-loss');
+    expect(code, err).to.equal(exitCodes.usage);
+    expect(err).to.contain(`${file} says --database restored, the command line --database replica: leave out --plan`);
+    expect(err).to.satisfy(oneLine);
+    expect(out).to.equal('');
+    const refused = [
+      ['--to+prod', 'says --to intg, the command line --to prod'],
+      ['--database+imported', 'says --database restored, the command line --database imported'],
+      ['--many-names', 'says no --many-names, the command line --many-names'],
+      [
+        '--prod-is-lost+flood in westeurope',
+        'says --prod-is-lost "fire in westeurope", the command line --prod-is-lost',
+      ],
+      ['--intg-is-lost+flood in northeurope', 'says no --intg-is-lost, the'],
+    ] as const;
+    for (const [words, says] of refused) expect((await using(words)).err).to.contain(says);
+    for (const words of ['', '--to+intg+--database+restored+--prod-is-lost+fire in westeurope+--accept-loss']) {
+      expect((await using(words)).err, 'it goes on').to.contain('"pulumi" is not there');
+    }
+    save('imported');
+    expect((await using('--database+restored')).err).to.contain(
+      'says --database imported, the command line --database',
+    );
   });
 
   it('completes commands, options and values in bash', async () => {
