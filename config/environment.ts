@@ -74,7 +74,8 @@ export const environmentSchema = z.strictObject({
         allowed: 'true, or false where a replica protects the site',
       }),
       operatorAddresses: f.field(z.array(f.address).max(20).default([]), {
-        description: 'Addresses of operators that the firewall admits besides the site itself.',
+        description:
+          'Addresses of operators that the firewall admits besides the site itself. Without one `standby` can neither fence nor restore.',
         allowed: 'a list of single IPv4 addresses',
       }),
     }),
@@ -82,7 +83,9 @@ export const environmentSchema = z.strictObject({
   ),
   identity: f.field(
     z.strictObject({
-      image: f.image('Keycloak, built for PostgreSQL and with health endpoints (`kc.sh build`): it starts optimized.'),
+      image: f.image(
+        'Keycloak, built for PostgreSQL and with health endpoints (`kc.sh build`): it starts optimized. The stock image is not.',
+      ),
       realm: f.text(/^[a-z][a-z0-9-]{1,30}$/, {
         description: 'Realm of the platform.',
         allowed: 'lower-case letters, digits and hyphens',

@@ -137,7 +137,8 @@ export const failoverSchema = z.strictObject({
   }),
   operatorPrincipalId: f.field(z.string().regex(principalId).optional(), {
     description:
-      "Object id of the person, group or pipeline that carries out failovers: it gets access to the lease and the runs' journal.",
+      "Object id of the person, group or pipeline that carries out failovers: it gets access to the lease and the runs' journal. " +
+      'Without it nobody does, and no run can begin.',
     allowed: 'the object id (a GUID) of a principal of the tenant',
     fix: 'write the id that `az ad signed-in-user show --query id` (or `az ad sp show`) prints',
   }),
