@@ -2,7 +2,7 @@
 'use strict';
 /**
  * The command line, also on a fresh clone: the first call installs the npm dependencies. It is bundled in memory at each start, as
- * the programs are: always what the sources say, in a tenth of a second. The sandbox is not part of it, and loaded when asked for.
+ * the programs are: always what the sources say, in 0.15 s. The sandbox is not part of it, and loaded when asked for.
  */
 const path = require('node:path');
 const { ensureDependencies, repository } = require('./dependencies');
