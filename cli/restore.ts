@@ -41,7 +41,7 @@ interface Options {
 const examples = `
 Examples:
   standby restore --at 2026-01-31T22:00:00Z                    into a new server beside the live one, to that second
-  standby restore --latest --ttl 8h                            the newest there is; standby watch removes it after 8 hours
+  standby restore --latest --ttl 8h                            the newest there is; its time is over after 8 hours
   standby restore --tables bookings,shifts --at 2026-01-31T22:00:00Z --into recovered_jan
   standby restore --into recovered_jan --diff                  rows deleted, changed, added since; a file of them
   standby restore --into recovered_jan --merge                 deleted rows come back; changed ones stay as they are
@@ -51,7 +51,7 @@ Examples:
   standby restore --cleanup                                    removes what killed restores have left, and what is past its --ttl
 
 A server of your own (--from pgbackrest) is found by PGBACKREST_* and PG*, as pgBackRest and psql find it.
-Only --cleanup removes what was restored from it.`;
+Nothing but --cleanup removes a new server that was asked for; what a killed restore has left goes after a day by standby watch.`;
 
 export function addRestoreCommand(program: Command): void {
   program
@@ -61,7 +61,11 @@ export function addRestoreCommand(program: Command): void {
     .option('--latest', 'the newest recovery point')
     .addOption(new Option('--from <source>', 'whose backups').choices([...froms]).default('azure'))
     .option('--name <name>', 'name of the new server (default: one that says what it is)')
-    .option('--ttl <duration>', `standby watch, or --cleanup, removes it after this: 10m to ${longestHours}h`, '168h')
+    .option(
+      '--ttl <duration>',
+      `from then on --cleanup removes it, and standby watch says so: 10m to ${longestHours}h`,
+      '168h',
+    )
     .option('--tables <names>', 'only these, with commas, beside production')
     .option('--into <schema>', 'schema for them in the live database: recovered_…')
     .option('--diff', 'compare the copies with the live tables')

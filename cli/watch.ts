@@ -32,7 +32,7 @@ Examples:
   standby watch --automatic                  starts the failover by itself, where it is proved that nobody else can write
 
 STANDBY_ALERT_URL: every alarm is posted there as {"text": …, "event": …}.
-Drills and restored servers whose time is over are removed on the side.`;
+Drills whose time is over, and what killed restores have left, are removed on the side.`;
 
 export function addWatchCommand(program: Command): void {
   program
@@ -110,6 +110,7 @@ const blindness = ({ sight, since }: Blind): string =>
 class Watcher {
   private sight: Sight | undefined;
   private cleanedAt = 0;
+  private readonly cleanups = new Set<string>();
   private readonly automatic: Automatic;
 
   constructor(
@@ -186,11 +187,14 @@ class Watcher {
     else print(`${iso(Date.now())}  ${text}`);
   }
 
-  /** Drills and restored servers whose time is over, beside the rounds. */
+  /** Drills and restored servers whose time is over, beside the rounds. What is left to a person is told once. */
   private clean(): void {
     if (Date.now() - this.cleanedAt < cleanEveryMs) return;
     this.cleanedAt = Date.now();
-    const progress = (message: string) => this.say('WatchCleanup', message, {});
+    const progress = (message: string) => {
+      if (!this.cleanups.has(message)) this.say('WatchCleanup', message, {});
+      this.cleanups.add(message);
+    };
     const { context } = this.world;
     const call = { signal: within(cleanEveryMs, this.signal), progress };
     const work = {

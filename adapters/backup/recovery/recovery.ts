@@ -30,18 +30,19 @@ export const throwAwayMs = 24 * 3_600_000;
 export const isOver = ({ expiresAt, stays }: Remains, now: Instant): boolean => !stays || expiresAt <= now;
 
 /**
- * Removes what is past its end, without asking, beside whoever still restores: what nobody asked to stay has an end of its own too. A
- * server whose end can't be read is left to a person.
+ * Removes what nobody asked to stay and is past its end, beside whoever still restores. On a server that was to stay somebody may work,
+ * so one that is past its end is told, and left to a person; so is one whose end can't be read.
  */
 export async function removeExpired(
   recovery: Pick<Recovery, 'remains' | 'remove'>,
   now: Instant,
   call: Call,
 ): Promise<void> {
-  for (const { name, who, expiresAt } of await recovery.remains(call)) {
+  for (const { name, who, expiresAt, stays } of await recovery.remains(call)) {
     if (expiresAt === 0 || expiresAt > now) continue;
-    call.progress(`the time of ${name}, restored by ${who}, is over`);
-    await recovery.remove(name, call);
+    const what = `the time of ${name}, restored by ${who}, is over`;
+    call.progress(stays ? `${what}: standby restore --cleanup removes it` : `${what}: it is removed`);
+    if (!stays) await recovery.remove(name, call);
   }
 }
 

@@ -58,7 +58,7 @@ async function managed(environment: Environment, signal: AbortSignal): Promise<S
       `it has the databases, logins and passwords of ${place.name} as they were, closed as they were; its firewall admits operators alone: look at it`,
       ...(recoveryPoint === undefined ? [] : wayBehind(context.configuration(), place, recoveryPoint)),
     ],
-    remover: '`standby watch` or `standby restore --cleanup`',
+    remover: '`standby restore --cleanup`',
     stopWrites: async (within) => (await fence(live, epoch, true, within)).cut,
     openWrites: (within) => admit(live, epoch, within),
   };
