@@ -1,10 +1,8 @@
 /** Backup, restore check and restore of a database server, beside what the field's own tools take for it. */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
-import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { beganAt, isAlive } from '../adapters/lock/processes';
+import { makeScratch } from '../adapters/backup/scratch';
 import type { Call } from '../backup/ports';
 import { StandbyError } from '../failover/errors';
 import { ownFolder, Source } from './databases';
@@ -27,7 +25,6 @@ const optionsSchema = z.object({
 /** Of each, where their number grows. */
 const smallGigabytes = 1 / 64;
 const usualGigabytes = 1;
-const prefix = 'standby-bench';
 
 /** @throws StandbyError OptionRefused */
 export function optionsOf(args: readonly string[]) {
@@ -201,19 +198,9 @@ async function all(
   return [...rows, ...growthRow('GB', ofSizes), ...growthRow('database', ofDatabases)];
 }
 
-/** What a killed run left on the disk: its servers ended with it. */
-function removeLeftovers(): void {
-  for (const name of fs.readdirSync(os.tmpdir())) {
-    const [, pid, began] = new RegExp(`^${prefix}-(\\d+)-([\\d.]+)-`).exec(name) ?? [];
-    if (pid === undefined || isAlive(Number(pid), Number(began))) continue;
-    fs.rmSync(path.join(os.tmpdir(), name), { recursive: true, force: true });
-  }
-}
-
 export async function backup(args: readonly string[]): Promise<Outcome> {
   const options = optionsOf(args);
-  removeLeftovers();
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), `${prefix}-${process.pid}-${beganAt(process.pid) ?? 0}-`));
+  const root = await makeScratch('bench', process.env);
   fs.chmodSync(root, 0o755);
   const stop = new AbortController();
   const interrupt = () => stop.abort(new StandbyError('Interrupted', 'interrupted; all that was made is removed'));

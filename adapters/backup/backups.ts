@@ -85,8 +85,14 @@ export class Backups {
       outcomeOf(`database/${name}`, call, () =>
         backUpDatabase(
           {
-            ...{ company, target: this.target(name), environment: context.environment },
-            keeping: { vaults: this.vaults.all, retention, recipients, now: this.now },
+            ...{ company, target: this.target(name) },
+            keeping: {
+              vaults: this.vaults.all,
+              retention,
+              recipients,
+              now: this.now,
+              environment: context.environment,
+            },
             jobs: Math.max(1, Math.floor(cores / atOnce)),
           },
           call,

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import * as dns from 'node:dns/promises';
 import * as fs from 'node:fs/promises';
 import * as net from 'node:net';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import * as tls from 'node:tls';
 import type { DatabaseFacts, Instant, Manifest, Part } from '../../backup/model';
@@ -14,6 +13,7 @@ import { serverPlaces, serverTarget } from '../places';
 import { connected, fillingOptions, type ServerTarget } from '../postgres/connection';
 import { readFacts } from './facts';
 import { program, runProgram } from './program';
+import { makeScratch } from './scratch';
 import { keepBackup, type Keeping, type PlainPart } from './store';
 
 type Environment = AdapterContext['environment'];
@@ -51,7 +51,6 @@ export async function libpqEnvironment(
 export interface DumpOptions {
   readonly company: string;
   readonly target: ServerTarget;
-  readonly environment: Environment;
   readonly keeping: Keeping;
   /** pg_dump's connections besides the one that holds the snapshot. */
   readonly jobs: number;
@@ -59,8 +58,9 @@ export interface DumpOptions {
 
 /** Takes a database and keeps it. @throws StandbyError DumpFailed, DatabaseUnreachable, and what a vault refuses */
 export async function backUpDatabase(options: DumpOptions, call: Call): Promise<Manifest> {
-  const { company, target, environment, keeping, jobs } = options;
-  const scratch = await fs.mkdtemp(path.join(environment['STANDBY_SCRATCH'] ?? os.tmpdir(), 'standby-dump-'));
+  const { company, target, keeping, jobs } = options;
+  const { environment } = keeping;
+  const scratch = await makeScratch('dump', environment);
   const folder = path.join(scratch, 'dump');
   const startedAt = keeping.now();
   try {

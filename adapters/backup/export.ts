@@ -2,7 +2,6 @@
 import { stringify } from 'csv-stringify';
 import { writeXlsxStream } from 'hucre/xlsx';
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { Readable, type Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -14,6 +13,7 @@ import { connected, type ServerTarget } from '../postgres/connection';
 import { makeRoles } from './archive';
 import { libpqEnvironment } from './dump';
 import { program, runProgram } from './program';
+import { makeScratch } from './scratch';
 import { sealing, type Identities } from './seal';
 import { inParallel, takePart } from './store';
 import { createThrowAway, throwAwayTarget } from './throwaway';
@@ -48,9 +48,7 @@ export async function fromBackup<T>(
   call: Call,
 ): Promise<T> {
   const { vault, manifest, identities, environment } = backup;
-  const scratch = await fs.promises.mkdtemp(
-    path.join(environment['STANDBY_SCRATCH'] ?? os.tmpdir(), 'standby-export-'),
-  );
+  const scratch = await makeScratch('export', environment);
   let server: ThrowAwayServer | undefined;
   try {
     const folder = path.join(scratch, 'parts');

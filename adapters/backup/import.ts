@@ -25,6 +25,7 @@ import { openBackup } from './estate/keep';
 import { identitySet } from './estate/identity';
 import { readFacts } from './facts';
 import { program, runProgram } from './program';
+import { makeScratch } from './scratch';
 import { readIdentities } from './seal';
 import { backupOf, openSiteVault, openVaults } from './vaults/vaults';
 
@@ -116,7 +117,7 @@ async function importOne(
   const vault = open(vaultName);
   const manifest = await createCatalog(vault, context.configuration().company).manifest(dataSet, id, call);
   if (!manifest) throw flawed(dataSet, id, { defect: 'BackupNotReadable', detail: 'its manifest is none' });
-  const scratch = await fs.mkdtemp(path.join(context.environment['STANDBY_SCRATCH'] ?? os.tmpdir(), 'standby-import-'));
+  const scratch = await makeScratch('import', context.environment);
   try {
     const identities = await readIdentities(context.environment);
     const importing = { context, target, scratch, kept: { vault, manifest, identities } };

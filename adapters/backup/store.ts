@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -13,6 +12,7 @@ import type { Call, Vault } from '../../backup/ports';
 import type { Retention } from '../../config/backup';
 import { StandbyError } from '../../failover/errors';
 import { digesting } from './digest';
+import { makeScratch } from './scratch';
 import { sealing, type Identities } from './seal';
 
 /** A part before it is sealed. */
@@ -38,6 +38,7 @@ export interface Keeping {
   readonly retention: Retention;
   readonly recipients: readonly string[];
   readonly now: () => Instant;
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Each is kept so long whatever retention says: no two have the same in them. @default - as retention says */
   readonly atLeastMs?: number;
 }
@@ -51,13 +52,13 @@ const partsAtOnce = 4;
  */
 export async function keepBackup(taken: Taken, keeping: Keeping, call: Call): Promise<Manifest> {
   const { company, dataSet, tool, startedAt, recoveryPoint, facts, content } = taken;
-  const { vaults, recipients, retention, now, atLeastMs = 0 } = keeping;
+  const { vaults, recipients, retention, now, environment, atLeastMs = 0 } = keeping;
   const id = newId(startedAt, randomBytes(3).toString('hex'));
   const untils = await Promise.all(
     vaults.map(async (vault) => keepUntil(startedAt, await momentsIn(vault, company, dataSet, call), retention)),
   );
   const until = Math.max(startedAt + atLeastMs, ...untils);
-  const scratch = await fs.mkdtemp(path.join(os.tmpdir(), 'standby-sealed-'));
+  const scratch = await makeScratch('sealed', environment);
   try {
     const parts = await inParallel(taken.parts, partsAtOnce, async (plain, index) => {
       const file = path.join(scratch, String(index));

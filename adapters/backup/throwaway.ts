@@ -1,22 +1,20 @@
 /**
  * A PostgreSQL server for one restore check: no port, no durability, nobody but us gets to it. It ends with this process however that
- * ends, and what a killed one left on the disk is removed by the next.
+ * ends.
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Call, ThrowAwayServer } from '../../backup/ports';
 import { StandbyError } from '../../failover/errors';
-import { beganAt, isAlive } from '../lock/processes';
 import { connected, type ServerTarget } from '../postgres/connection';
 import { isRoot, lastWords, program, runProgram, startProgram } from './program';
+import { makeScratch } from './scratch';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const prefix = 'standby-throwaway';
 const systemUser = 'postgres';
 const administrator = 'standby';
 const startMs = 60_000;
@@ -39,9 +37,7 @@ const settings = {
 
 /** @returns a server that runs and is empty. @throws StandbyError ProgramMissing, ThrowAwayFailed */
 export async function createThrowAway(environment: Environment, call: Call): Promise<ThrowAwayServer> {
-  const root = environment['STANDBY_SCRATCH'] ?? os.tmpdir();
-  await removeLeftovers(root);
-  const folder = fs.mkdtempSync(path.join(root, `${prefix}-${process.pid}-${beganAt(process.pid) ?? 0}-`));
+  const folder = await makeScratch('throwaway', environment);
   try {
     return await startIn(folder, environment, call);
   } catch (cause) {
@@ -118,39 +114,3 @@ const answers = (server: ThrowAwayServer, signal: AbortSignal): Promise<boolean>
 function own(...files: readonly string[]): void {
   if (isRoot) execFileSync('chown', [systemUser, ...files]);
 }
-
-/** Removes what processes that are gone left behind: their server first, where it still runs. */
-export async function removeLeftovers(root: string): Promise<void> {
-  for (const name of fs.readdirSync(root)) {
-    const [, pid, began] = new RegExp(`^${prefix}-(\\d+)-([\\d.]+)-`).exec(name) ?? [];
-    if (pid === undefined || isAlive(Number(pid), Number(began))) continue;
-    const folder = path.join(root, name);
-    await endServer(path.join(folder, 'data'));
-    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-  }
-}
-
-async function endServer(data: string): Promise<void> {
-  const pid = Number(readFirstLine(path.join(data, 'postmaster.pid')));
-  // A number alone is given again: it is the server only while it stands in its folder.
-  const runs = () => pid > 1 && linkOf(`/proc/${pid}/cwd`) === data;
-  if (!runs()) return;
-  process.kill(pid, 'SIGQUIT');
-  for (const end = Date.now() + 10_000; runs() && Date.now() < end;) await delay(50);
-  if (runs()) process.kill(pid, 'SIGKILL');
-}
-
-const readFirstLine = (file: string): string | undefined => {
-  try {
-    return fs.readFileSync(file, 'utf8').split('\n')[0];
-  } catch {
-    return undefined;
-  }
-};
-const linkOf = (file: string): string | undefined => {
-  try {
-    return fs.readlinkSync(file);
-  } catch {
-    return undefined;
-  }
-};

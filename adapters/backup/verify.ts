@@ -1,7 +1,6 @@
 /** The restore check: a backup is restored into a throw-away server and asked. Only what comes out of that counts. */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import { escapeIdentifier, type Client } from 'pg';
 import { z } from 'zod';
@@ -14,6 +13,7 @@ import { faultOf, makeRoles, readArchive, takeParts } from './archive';
 import { libpqEnvironment } from './dump';
 import { readFacts } from './facts';
 import { program, runProgram } from './program';
+import { makeScratch } from './scratch';
 import type { Identities } from './seal';
 import { throwAwayTarget } from './throwaway';
 
@@ -40,7 +40,7 @@ const patience = { statementMs: 3_600_000, connectMs: 10_000 };
 export async function verifyBackup(options: VerifyOptions, call: Call): Promise<Verdict> {
   const { vault, manifest, expected, now } = options;
   const began = now();
-  const scratch = await fs.mkdtemp(path.join(options.environment['STANDBY_SCRATCH'] ?? os.tmpdir(), 'standby-verify-'));
+  const scratch = await makeScratch('verify', options.environment);
   try {
     const found = await look(options, scratch, call);
     const verifiedAt = now();

@@ -19,11 +19,15 @@ const link = (file: string): string => {
   }
 };
 
+const digest = (...parts: readonly string[]): string =>
+  createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16);
+
 /** This machine since its start, and this set of process numbers: a container has its own. */
-export function machine(): string {
-  const parts = [os.hostname(), readText('/proc/sys/kernel/random/boot_id'), link('/proc/self/ns/pid')];
-  return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16);
-}
+export const machine = (): string =>
+  digest(os.hostname(), readText('/proc/sys/kernel/random/boot_id'), link('/proc/self/ns/pid'));
+
+/** The same, whenever the machine was started: what is on its disks outlives that. */
+export const numbering = (): string => digest(os.hostname(), link('/proc/self/ns/pid'));
 
 /** Clock ticks a second, as the kernel tells them to programs: the same on every Linux. */
 const ticks = 100;

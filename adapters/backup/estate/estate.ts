@@ -108,7 +108,7 @@ export class Estate {
         keepSet(
           set,
           {
-            ...{ company: this.company, vaults, retention, recipients, identities, now: Date.now },
+            ...{ company: this.company, vaults, retention, recipients, identities, now: Date.now, environment },
             ...(dataSet === 'logs' ? { atLeastMs: estate.logsDays * dayMs } : {}),
             secondKey: () => secondKey(environment, identities, recipients),
           },

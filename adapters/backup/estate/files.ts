@@ -1,9 +1,12 @@
 /** Files of a data set: JSON in an order of its own, and a folder that only its owner reads. */
 import * as fs from 'node:fs';
-import * as os from 'node:os';
 import * as path from 'node:path';
 import type { EstateFile } from '../../../backup/estate/set';
 import { StandbyError } from '../../../failover/errors';
+import type { AdapterContext } from '../../context';
+import { makeScratch } from '../scratch';
+
+type Environment = AdapterContext['environment'];
 
 export const jsonFile = (name: string, value: unknown): EstateFile => ({
   name,
@@ -54,8 +57,12 @@ export function writeFiles(files: readonly EstateFile[], folder: string): string
 }
 
 /** Acts in a folder of its own, which only its owner reads and which is gone afterwards. */
-export async function inFolder<T>(purpose: string, act: (folder: string) => Promise<T>): Promise<T> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `standby-${purpose}-`));
+export async function inFolder<T>(
+  purpose: string,
+  environment: Environment,
+  act: (folder: string) => Promise<T>,
+): Promise<T> {
+  const folder = await makeScratch(purpose, environment);
   try {
     return await act(folder);
   } finally {

@@ -54,7 +54,7 @@ async function onDatabase(
 }
 
 const collect = (place: IdentityPlace, call: Call): Promise<readonly EstateFile[]> =>
-  inFolder('identity', async (folder) => {
+  inFolder('identity', place.environment, async (folder) => {
     const { database } = place.target;
     call.progress(`database ${database}`);
     const file = path.join(folder, dumpFile);
@@ -176,7 +176,7 @@ async function restore(place: IdentityPlace, files: readonly EstateFile[], call:
       `database ${database} on ${host} is not empty: the identity provider is restored into an empty one alone; take it as files (--into FOLDER)`,
     );
   }
-  await inFolder('identity', async (folder) => {
+  await inFolder('identity', place.environment, async (folder) => {
     const file = path.join(folder, dumpFile);
     fs.writeFileSync(file, bytesOf(files, dumpFile), { mode: 0o600 });
     const options = ['--no-owner', '--no-privileges', '--exit-on-error', '--single-transaction'];

@@ -24,7 +24,7 @@ const passed = /^(GIT_|SSH_AUTH_SOCK$|SSL_CERT|HTTPS?_PROXY$|NO_PROXY$|XDG_CONFI
 class Git {
   private readonly env: Readonly<Record<string, string>>;
 
-  constructor(environment: Environment) {
+  constructor(readonly environment: Environment) {
     const ours = Object.entries(environment).filter(([name, value]) => value !== undefined && passed.test(name));
     this.env = { ...(Object.fromEntries(ours) as Record<string, string>), GIT_TERMINAL_PROMPT: '0' };
   }
@@ -85,7 +85,7 @@ export const sourceSet = (
 /** Taken, mirrored, and compared by commit on both sides before it counts. */
 async function collect(git: Git, { name, from, mirror }: Repository, call: Call): Promise<readonly EstateFile[]> {
   call.progress(`repository ${name}`);
-  return inFolder('source', async (folder) => {
+  return inFolder('source', git.environment, async (folder) => {
     const [copy, bundle] = [path.join(folder, 'copy'), path.join(folder, 'bundle')];
     await git.run(['clone', '--quiet', '--mirror', '--', from, copy], call);
     const refs = parseRefs(await git.run(['-C', copy, 'show-ref'], call));
@@ -122,7 +122,7 @@ async function compare(git: Git, repository: Repository, kept: readonly EstateFi
 async function restore(git: Git, repository: Repository, kept: readonly EstateFile[], call: Call) {
   const names = files(repository.name);
   const refs = parseRefs(bytesOf(kept, names.refs).toString('utf8'));
-  return inFolder('source', async (folder) => {
+  return inFolder('source', git.environment, async (folder) => {
     const [copy, bundle] = [path.join(folder, 'copy'), path.join(folder, 'bundle')];
     fs.writeFileSync(bundle, bytesOf(kept, names.bundle), { mode: 0o600 });
     await git.run(['clone', '--quiet', '--mirror', '--', bundle, copy], call);

@@ -110,7 +110,7 @@ async function restore(environment: Environment, files: readonly EstateFile[], c
 
 async function put(environment: Environment, files: readonly EstateFile[], stack: Stack, call: Call): Promise<void> {
   call.progress(`stack ${stack}`);
-  await inFolder('state', async (folder) => {
+  await inFolder('state', environment, async (folder) => {
     const file = path.join(folder, fileName(stack));
     fs.writeFileSync(file, JSON.stringify(keptState(files, stack)), { mode: 0o600 });
     if ((await exported(environment, stack, call)) === undefined)

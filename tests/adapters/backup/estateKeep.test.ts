@@ -61,7 +61,7 @@ describe('adapters/backup/estate: kept, restored, and only then a backup', funct
   const newVault = (name: string): Vault => mediumVault(name, path.join(folder, `${name}-${++count}`));
   const keepingIn = (vaults: readonly Vault[]): EstateKeeping => ({
     ...{ company, vaults, recipients, identities: one!, secondKey: async () => other! },
-    retention: { daily: 35, weekly: 12, monthly: 12 },
+    ...{ retention: { daily: 35, weekly: 12, monthly: 12 }, environment: process.env },
     now: () => (now += 1_000),
   });
   const filesIn = (where: string) =>

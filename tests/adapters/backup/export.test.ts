@@ -136,11 +136,8 @@ describe('adapters: exports for customers', function () {
       'shop',
     );
     const retention = { daily: 1, weekly: 1, monthly: 1 };
-    const keeping = { vaults: [vault], retention, recipients: [recipient], now: () => Date.now() };
-    const manifest = await backUpDatabase(
-      { ...{ company: 'acme', environment, jobs: 1, target: server.target }, keeping },
-      call(),
-    );
+    const keeping = { vaults: [vault], retention, recipients: [recipient], now: Date.now, environment };
+    const manifest = await backUpDatabase({ company: 'acme', jobs: 1, target: server.target, keeping }, call());
     const identities = await identitiesOf([key]);
     const file = path.join(world.home, 'exports', 'restored.json.age');
     const sql = 'SELECT id FROM bookings WHERE tenant = $1 ORDER BY id';

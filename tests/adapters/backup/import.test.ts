@@ -41,11 +41,10 @@ describe('the import of kept backups', function () {
   const signal = () => AbortSignal.timeout(60_000);
   const keeping = () => ({
     ...{ vaults: [gateway.vault(bucket)], retention: { daily: 1, weekly: 1, monthly: 1 }, now: Date.now },
-    recipients: identities.recipients,
+    ...{ recipients: identities.recipients, environment: environment() },
   });
   const environment = () => ({ ...process.env, STANDBY_AGE_IDENTITY_FILE: key, STANDBY_SCRATCH: scratch });
-  const take = () =>
-    backUpDatabase({ company, environment: environment(), jobs: 2, target: source.target, keeping: keeping() }, call());
+  const take = () => backUpDatabase({ company, jobs: 2, target: source.target, keeping: keeping() }, call());
   const catalog = () => createCatalog(gateway.vault(bucket), company);
   const judge = ({ dataSet, id, recoveryPoint }: Manifest, defect?: Defect, verifiedAt = Date.now()) =>
     catalog().keepVerdict(
@@ -258,6 +257,7 @@ describe('the import of kept backups', function () {
       const said = await carryOut(chosen(sold, identity));
       expect(factsOf(said)).to.have.property('imported');
       expect(await rows()).to.equal(5_000);
+      expect(fs.readdirSync(scratch), 'what was opened is gone').to.deep.equal([path.basename(key)]);
     }
     const oid = async () => (await target.sql(`SELECT oid FROM pg_database WHERE datname = 'shop'`))[0]?.['oid'];
     // The database is whole, the identity provider's is not.

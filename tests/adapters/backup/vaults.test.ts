@@ -185,7 +185,8 @@ describe('vaults', function () {
       const vault = vaultOf('intg', client('backups'));
       const recipients = (await identitiesOf([await generateX25519Identity(), await generateX25519Identity()]))
         .recipients;
-      const keeping = { vaults: [vault], retention: { daily: 1, weekly: 1, monthly: 1 }, recipients, now: Date.now };
+      const retention = { daily: 1, weekly: 1, monthly: 1 };
+      const keeping = { vaults: [vault], retention, recipients, now: Date.now, environment: process.env };
       const taken = {
         ...({
           company: 'acme',

@@ -8,7 +8,8 @@ import * as path from 'node:path';
 import { createCatalog } from '../../../adapters/backup/catalog';
 import { backUpDatabase } from '../../../adapters/backup/dump';
 import { identitiesOf, type Identities } from '../../../adapters/backup/seal';
-import { createThrowAway, removeLeftovers } from '../../../adapters/backup/throwaway';
+import { removeLeftovers } from '../../../adapters/backup/scratch';
+import { createThrowAway } from '../../../adapters/backup/throwaway';
 import { verifyBackup } from '../../../adapters/backup/verify';
 import type { DatabaseFacts, Manifest, Part, Verdict } from '../../../backup/model';
 import { partName } from '../../../backup/names';
@@ -72,10 +73,10 @@ describe('restore checks', function () {
   const take = (database = 'shop') =>
     backUpDatabase(
       {
-        ...{ company, environment, jobs: 2, target: { ...server.target, database } },
+        ...{ company, jobs: 2, target: { ...server.target, database } },
         keeping: {
           ...{ vaults: [gateway.vault(bucket)], retention: { daily: 1, weekly: 1, monthly: 1 }, now: Date.now },
-          recipients: identities.recipients,
+          ...{ recipients: identities.recipients, environment },
         },
       },
       call(),
