@@ -183,7 +183,7 @@ export function rowsOfDifference(both: Pair): string {
     return `${literal(name)}, ${value}`;
   });
   const first = quoted(both.live.key[0] as string);
-  const side = (alias: string) => `CASE WHEN ${alias}.${first} IS NOT NULL THEN to_jsonb(${alias}) END`;
+  const side = (alias: string) => `CASE WHEN ${alias}.${first} IS NOT NULL THEN to_jsonb(${alias}.*) END`;
   return `SELECT json_build_object('table', ${literal(shown(both.live))}, 'kind', k.kind, 'key', jsonb_build_object(${key.join(', ')}),
     'recovered', ${side('r')}, 'live', ${side('l')})::text AS line ${compared(both)}`;
 }

@@ -131,7 +131,7 @@ async function compareTable(
     : 'NULL::jsonb';
   await old.query(
     `DECLARE rows NO SCROLL CURSOR FOR
-     SELECT to_jsonb(t)::text AS row, (${key})::text AS key FROM ONLY ${table.name} t WHERE ${newer}`,
+     SELECT to_jsonb(t.*)::text AS row, (${key})::text AS key FROM ONLY ${table.name} t WHERE ${newer}`,
   );
   let count = 0;
   for (;;) {
@@ -158,7 +158,7 @@ async function lackingOf(
   rows: readonly { readonly row: string; readonly key: string | null }[],
 ): Promise<number[]> {
   const more = follower.columns.filter((column) => !table.columns.includes(column));
-  const content = `to_jsonb(t) - $2::text[]`;
+  const content = `to_jsonb(t.*) - $2::text[]`;
   const same = table.key.length
     ? table.key.map(({ name, type }, at) => `t.${escapeIdentifier(name)} = (o.key ->> ${at})::${type}`).join(' AND ')
     : `md5((${content})::text) = md5((o.row)::text)`;

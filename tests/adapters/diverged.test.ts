@@ -39,7 +39,7 @@ describe('adapters: promotion, and the rows that only the server which was left 
     const administrator = await left.session();
     await administrator.query(`
       CREATE TABLE orders (shop text, id bigint, amount numeric, note text, PRIMARY KEY (shop, id));
-      CREATE TABLE notes (word text);
+      CREATE TABLE notes (word text, t text);
       CREATE TABLE "Odd Name" (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamptz DEFAULT now(), data bytea)`);
     await administrator.end();
     await admit(left.target, 1, call().signal);
@@ -88,6 +88,10 @@ describe('adapters: promotion, and the rows that only the server which was left 
       ['public.orders', ['b', 1]],
       ['public.orders', ['a', 20]],
     ]);
+    expect(lines[2]?.row, 'of a table whose column is named as we name the table').to.deep.equal({
+      word: 'lost',
+      t: null,
+    });
     expect(text, 'a number that JavaScript can not hold').to.include('12345678901234567890.5');
     expect(header['cutOff']).to.match(/^transaction \d+$/);
     expect(fs.statSync(file).mode & 0o777).to.equal(0o600);

@@ -203,7 +203,8 @@ describe('standby backup', function () {
     };
     const retention = { daily: 1, weekly: 1, monthly: 1 };
     const { recipients } = identities;
-    const keeping = { company, vaults: [site], retention, recipients, identities, secondKey: async () => identities };
+    const keyed = { recipients, identities, secondKey: async () => identities };
+    const keeping = { company, vaults: [site], retention, ...keyed, environment: {} };
     const { manifest } = await keepSet(set, { ...keeping, now: Date.now }, call());
     const proved = (await backups.verify({}, call())).map(({ dataSet }) => dataSet);
     expect(proved).to.deep.equal(['database/gone', 'database/keycloak', 'database/shop']);

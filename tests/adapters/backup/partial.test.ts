@@ -19,13 +19,15 @@ const tables = `
   CREATE TABLE customers (id int PRIMARY KEY, name text);
   CREATE TABLE bookings (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer int REFERENCES customers, what text,
     mood mood, data json, twice bigint GENERATED ALWAYS AS (id * 2) STORED);
-  CREATE TABLE "odd ""shifts" (day date, "who's" text, booking bigint REFERENCES bookings, PRIMARY KEY (day, "who's"));
+  CREATE TABLE "odd ""shifts" (day date, "who's" text, booking bigint REFERENCES bookings, r text, l text,
+    PRIMARY KEY (day, "who's"));
   CREATE TABLE notes (text text);
   INSERT INTO customers SELECT n, 'c' || n FROM generate_series(1, 5) n;
   INSERT INTO bookings (customer, what, mood, data) SELECT n % 5 + 1, 'b' || n, 'good', '{"a": [1,  2]}' FROM generate_series(1, 100) n;
   INSERT INTO "odd ""shifts" SELECT date '2026-01-01' + n, 'eva', n FROM generate_series(1, 20) n;`;
 
 interface Line {
+  readonly table: string;
   readonly key: { readonly id?: number };
   readonly recovered: object | null;
   readonly live: object | null;
@@ -112,6 +114,7 @@ describe('adapters: single tables out of the past', function () {
     expect(lines.find(({ key }) => key.id === 60)?.recovered).to.include({ what: 'b60' });
     expect(lines.find(({ key }) => key.id === 60)?.live).to.include({ what: 'newer' });
     expect(lines.find(({ key }) => key.id === 3)?.live).to.equal(null);
+    expect(lines.find(({ table }) => table === 'odd "shifts')?.recovered).to.include({ booking: 3, r: null });
 
     const written = await mergeTables(live(), schema, { expected: result, overwrite: false }, call());
     expect(written).to.deep.equal({
