@@ -4,6 +4,7 @@ import { StandbyError } from '../failover/errors';
 import type { Plan } from '../failover/model';
 import type { JournalEntry, RecordedRun } from '../failover/ports';
 import type { RunState } from '../failover/journal';
+import { ending } from '../failover/messages';
 import { finish } from './change';
 import { interruptible } from './interrupt';
 import { parseReason, withJson } from './options';
@@ -142,12 +143,12 @@ async function runs(name: string | undefined, options: Options): Promise<void> {
 }
 
 function runLine(state: RunState): string {
-  const { run: id, plan, who, startedAt, last, outcome, aborting, committed } = state;
+  const { run: id, plan, who, startedAt, last, outcome, abandoned, aborting, committed } = state;
   const open = [...state.steps].find(([, { state: now }]) => now === 'begun' || now === 'undoing')?.[0];
   const where = open ? ` at ${open}` : '';
-  const end =
-    outcome ??
-    `${aborting ? 'being taken back' : 'not ended'}${where}${committed ? ', no way back' : ''}: \`standby resume\``;
+  const end = outcome
+    ? ending({ outcome, abandoned })
+    : `${aborting ? 'being taken back' : 'not ended'}${where}${committed ? ', no way back' : ''}: \`standby resume\``;
   const took = seconds((last.at - startedAt) / 1000);
   return `${new Date(startedAt).toISOString()}  ${id}  ${plan.kind} ${plan.from} → ${plan.to} (${plan.branch}), ${took}, by ${who}: ${end}`;
 }

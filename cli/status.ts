@@ -47,7 +47,7 @@ interface LastRun {
 
 /** A run that has not ended is the first thing to know. */
 export async function lastRun({ ports, holder }: Records): Promise<LastRun> {
-  const { fold } = await import('../failover/journal');
+  const [{ fold }, { ending }] = await Promise.all([import('../failover/journal'), import('../failover/messages')]);
   const [entries, held] = await Promise.all([
     ports.journal.read().catch((cause: Error) => cause),
     holder().catch(() => 'unknown' as const),
@@ -55,9 +55,9 @@ export async function lastRun({ ports, holder }: Records): Promise<LastRun> {
   // What it can't tell hides no reading of the world.
   if (entries instanceof Error) return { text: entries.message, unread: true };
   if (entries.length === 0) return { text: 'no run yet' };
-  const { run, plan, outcome, who } = fold(entries);
+  const { run, plan, outcome, abandoned, who } = fold(entries);
   const what = `run ${run} (${plan.kind} ${plan.from} → ${plan.to}, by ${who})`;
-  if (outcome) return { text: `${what}: ${outcome}`, run, ended: true };
+  if (outcome) return { text: `${what}: ${ending({ outcome, abandoned })}`, run, ended: true };
   if (held === 'unknown') return { text: `${what} has not ended; who carries it out is not known`, run, ended: false };
   if (held)
     return { text: `${what} is under way: ${held.who} since ${new Date(held.since).toISOString()}`, run, ended: false };

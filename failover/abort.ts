@@ -1,5 +1,6 @@
 /** Takes a run back, step by step in reverse order, as long as there is a way back. */
 import { StandbyError } from './errors';
+import { ending } from './messages';
 import { known, type Observation, type PlannedStep, type RunResult } from './model';
 import type { JournalEntry, Ports } from './ports';
 import { whyUnknown } from './readings';
@@ -28,20 +29,22 @@ export async function abort(entries: readonly JournalEntry[], ports: Ports, opti
     const session = new Session(ports, [...(await ports.journal.read(run))], lock.lost, options);
     checkAbort(session, options);
     if (options.abandon === undefined) await checkWorld(session, lock.lost, options);
+    const { who, lost, abandon } = options;
     await session.record({
-      type: 'resume',
-      who: options.who,
-      ...(options.lost === undefined ? {} : { lost: options.lost }),
+      ...{ type: 'resume', who },
+      ...(lost === undefined ? {} : { lost }),
+      ...(abandon === undefined ? {} : { abandon }),
     });
     session.emit({ code: 'RunStarted', plan: session.state.plan, resumed: true });
-    const failure = options.abandon === undefined ? await takeBack(session, options) : undefined;
+    const failure = abandon === undefined ? await takeBack(session, options) : undefined;
     if (failure) {
       session.emit({ code: 'RunEnded', result: failure });
       return failure;
     }
     await session.record({ type: 'end', outcome: 'aborted' });
-    const { startedAt, last } = session.state;
-    const result: RunResult = { outcome: 'aborted', seconds: (last.at - startedAt) / 1000 };
+    const { startedAt, last, abandoned } = session.state;
+    const seconds = (last.at - startedAt) / 1000;
+    const result: RunResult = { outcome: 'aborted', seconds, ...(abandoned === undefined ? {} : { abandoned }) };
     session.emit({ code: 'RunEnded', result });
     return result;
   } finally {
@@ -50,9 +53,12 @@ export async function abort(entries: readonly JournalEntry[], ports: Ports, opti
   }
 }
 
-function checkAbort({ state: { run, outcome, committed, plan } }: Session, { abandon }: AbortOptions): void {
+function checkAbort({ state: { run, outcome, abandoned, committed, plan } }: Session, { abandon }: AbortOptions): void {
   if (outcome) {
-    throw new StandbyError('RunOver', `run ${run} has ended (${outcome}): there is nothing to take back`);
+    throw new StandbyError(
+      'RunOver',
+      `run ${run} has ended (${ending({ outcome, abandoned })}): there is nothing to take back`,
+    );
   }
   if (!committed || abandon !== undefined) return;
   const step = plan.steps.find(({ pointOfNoReturn }) => pointOfNoReturn);

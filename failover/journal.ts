@@ -92,6 +92,8 @@ export interface RunState {
   readonly last: JournalEntry;
   /** Absent while the run may go on. */
   readonly outcome?: 'done' | 'aborted';
+  /** Why a person ended it where it stood: nothing was taken back. */
+  readonly abandoned?: string;
   /** Undoing has begun: there is no way forward any more. */
   readonly aborting: boolean;
   /** The step after whose beginning there is no way back has begun. */
@@ -136,7 +138,9 @@ export function fold(entries: readonly JournalEntry[]): RunState {
   const { plan, who } = first.what;
   const steps = new Map<StepId, StepState>(plan.steps.map(({ id }) => [id, waiting]));
   let outcome: RunState['outcome'];
+  let abandoned: string | undefined;
   for (const { what } of entries) {
+    if (what.type === 'resume') abandoned = what.abandon;
     if (what.type === 'end') outcome = what.outcome;
     if ('step' in what) steps.set(what.step, turn(steps.get(what.step) ?? waiting, what));
   }
@@ -144,6 +148,7 @@ export function fold(entries: readonly JournalEntry[]): RunState {
   return {
     ...{ run: first.run, plan, who, startedAt: first.at, steps, last },
     ...(outcome ? { outcome } : {}),
+    ...(outcome && abandoned !== undefined ? { abandoned } : {}),
     aborting: states.some((state) => state === 'undoing' || state === 'undone'),
     committed: plan.steps.some(({ id, pointOfNoReturn }) => pointOfNoReturn && steps.get(id)?.state !== 'waiting'),
   };

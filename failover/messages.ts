@@ -35,6 +35,17 @@ export const headline = ({ kind, from, to, branch, epoch, lossSeconds, options }
   return `${kind} from ${from} to ${to} by branch ${branch} (${name}), epoch ${epoch}: ${loss({ lossSeconds })}`;
 };
 
+interface Ending {
+  readonly outcome: 'done' | 'aborted';
+  readonly abandoned?: string | undefined;
+}
+
+/** How a run ended. What was abandoned did not go back: the site that it began at may be fenced. */
+export function ending({ outcome, abandoned }: Ending): string {
+  if (abandoned !== undefined) return `abandoned where it stood: ${abandoned}`;
+  return outcome === 'done' ? 'done' : 'taken back';
+}
+
 /** What a person should read before saying yes. */
 export function warningsOf({ situation, branch, switches, fenced, leased }: Making): string[] {
   const { observation, now, from, to, wish, values, current, planned, rules } = situation;

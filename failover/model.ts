@@ -298,7 +298,12 @@ export type RunEvent = { readonly at: Instant; readonly run: string } & (
 
 export type RunResult =
   | { readonly outcome: 'done'; readonly seconds: number }
-  | { readonly outcome: 'aborted'; readonly seconds: number }
+  | {
+      readonly outcome: 'aborted';
+      readonly seconds: number;
+      /** Why a person ended it where it stood; absent when it was taken back. */
+      readonly abandoned?: string;
+    }
   | {
       readonly outcome: 'failed';
       readonly step: StepId;

@@ -128,7 +128,7 @@ export interface JournalEntry {
   readonly run: string;
   readonly what:
     | { readonly type: 'plan'; readonly plan: Plan; readonly who: string }
-    | { readonly type: 'resume'; readonly who: string; readonly lost?: string }
+    | { readonly type: 'resume'; readonly who: string; readonly lost?: string; readonly abandon?: string }
     | { readonly type: 'intent'; readonly step: StepId; readonly attempt: number }
     | { readonly type: 'result'; readonly step: StepId; readonly facts: Facts; readonly skipped?: string }
     | { readonly type: 'failure'; readonly step: StepId; readonly error: string; readonly message: string }

@@ -3,6 +3,7 @@ import type { Site } from '../config/fields';
 import { StandbyError, type Exit } from './errors';
 import { fingerprint } from './fingerprint';
 import { fold, nextEntry, verifyChain } from './journal';
+import { ending } from './messages';
 import { known, type Json, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
 import type { Call, JournalEntry, Ports } from './ports';
 import { fresh, hasUnknown, whyUnknown } from './readings';
@@ -77,26 +78,29 @@ async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOp
 /** @returns when the newest run ended. @throws StandbyError RunUnfinished, RunOver */
 function lastRun(entries: readonly JournalEntry[], plan: Plan): number {
   verifyChain(entries);
-  const { run, outcome, who, startedAt, last } = fold(entries);
+  const { run, outcome, abandoned, who, startedAt, last } = fold(entries);
   if (!outcome) {
     throw new StandbyError(
       'RunUnfinished',
       `run ${run}, which ${who} began at ${new Date(startedAt).toISOString()}, has not ended: go on with standby resume, or back with standby abort`,
     );
   }
-  if (run === plan.id) throw new StandbyError('RunOver', `this plan was carried out already (${outcome}): plan again`);
+  if (run === plan.id) {
+    const how = ending({ outcome, abandoned });
+    throw new StandbyError('RunOver', `this plan was carried out already (${how}): plan again`);
+  }
   return last.at;
 }
 
 async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOptions): Promise<Begun | RunResult> {
   const session = new Session(ports, [...(await ports.journal.read(plan.id))], lost, options);
-  const { outcome, aborting, startedAt, last } = session.state;
+  const { outcome, abandoned, aborting, startedAt, last } = session.state;
   if (outcome === 'done') return { outcome, seconds: (last.at - startedAt) / 1000 };
   if (outcome || aborting) {
-    throw new StandbyError(
-      'RunOver',
-      `run ${plan.id} ${outcome ? 'was taken back' : 'is being taken back'}: ${outcome ? 'plan again' : 'finish that with standby abort'}`,
-    );
+    const how = outcome
+      ? `was ${ending({ outcome, abandoned })}: plan again`
+      : 'is being taken back: finish that with standby abort';
+    throw new StandbyError('RunOver', `run ${plan.id} ${how}`);
   }
   const seen = await observe(ports, lost, options);
   checkSuperseded(session.state.plan, seen);

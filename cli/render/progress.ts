@@ -1,5 +1,5 @@
 /** A run as it goes: a tree on a terminal, one line an event without one, typed events with `--json`. */
-import { headline } from '../../failover/messages';
+import { ending, headline } from '../../failover/messages';
 import type { Facts, Plan, RunEvent, StepId } from '../../failover/model';
 import { paintFor, print, printJson, seconds, type Colour, type Paint } from '../output';
 
@@ -53,7 +53,7 @@ function words(event: RunEvent): string {
       const { result } = event;
       return result.outcome === 'failed'
         ? `run ${event.run} stopped at ${result.step}`
-        : `run ${event.run} ${result.outcome === 'done' ? 'is done' : 'was taken back'}, ${seconds(result.seconds)}`;
+        : `run ${event.run} ${result.outcome === 'done' ? 'is' : 'was'} ${ending(result)}, ${seconds(result.seconds)}`;
     }
   }
 }

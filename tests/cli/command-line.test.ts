@@ -142,6 +142,14 @@ describe('cli', function () {
       .split('\n')
       .filter((line) => line.includes('run-0'));
     expect(JSON.parse(json ?? '')).to.have.keys('run', 'entries', 'broken');
+
+    const word = { type: 'resume', who: 'eva@home', abandon: 'INTG serves by plain Pulumi' } as const;
+    const given = nextEntry(intent, 'run-1', Date.now() + 2_000, word);
+    const over = nextEntry(given, 'run-1', Date.now() + 3_000, { type: 'end', outcome: 'aborted' });
+    fs.appendFileSync(path.join(nowhere.STANDBY_RUNS, 'run-1', 'journal.jsonl'), toLine(given) + toLine(over));
+    expect((await standby(['runs'], nowhere)).out).to.match(
+      /: abandoned where it stood: INTG serves by plain Pulumi\n/,
+    );
   });
 
   it('refuses words beside a saved plan that are not the plan’s own', async () => {

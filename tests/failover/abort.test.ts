@@ -156,6 +156,19 @@ describe('a run that is taken back', function () {
     expect(outcome(ran)).to.equal('aborted');
     expect(ran.calls.filter((call) => changes(call) && call.name !== 'journal.append')).to.deep.equal([]);
     expect(world.snapshot()).to.deep.equal(before);
+    // Whoever reads of it later must not believe that the business is where it was.
+    const why = /abandoned where it stood: put right by hand/;
+    expect(fold(entriesOf(world, plan))).to.deep.include({ outcome: 'aborted', abandoned: 'put right by hand' });
+    expect(ran.ended).to.deep.include({ abandoned: 'put right by hand' });
+    expect(outcome(await resume(world, plan)))
+      .to.match(/^RunOver/)
+      .and.to.match(why);
+    expect(outcome(await takeBack(world, plan)))
+      .to.match(/^RunOver/)
+      .and.to.match(why);
+    expect(outcome(await run(world, plan)))
+      .to.match(/^RunOver/)
+      .and.to.match(why);
   });
 
   it('returns to the rows that a replica lacks which somebody promoted, and nobody opened', async () => {
