@@ -214,6 +214,6 @@ export function finish(result: RunResult, run: string, progress: Progress): void
   progress.end();
   if (result.outcome !== 'failed') return;
   process.exitCode = exitCodes[result.exit ?? 'resumable'];
-  const next = result.resumable ? `; then \`standby resume\`, or \`standby abort\` (run ${run})` : '';
+  const next = result.resumable ? `; then ${result.next} (run ${run})` : '';
   process.stderr.write(`standby: ${result.step}: ${result.message}${next}\n`);
 }

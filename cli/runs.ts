@@ -4,7 +4,7 @@ import { StandbyError } from '../failover/errors';
 import type { Plan } from '../failover/model';
 import type { JournalEntry, RecordedRun } from '../failover/ports';
 import type { RunState } from '../failover/journal';
-import { ending } from '../failover/messages';
+import { ending, nextCommands } from '../failover/messages';
 import { finish } from './change';
 import { interruptible } from './interrupt';
 import { parseReason, withJson } from './options';
@@ -148,7 +148,7 @@ function runLine(state: RunState): string {
   const where = open ? ` at ${open}` : '';
   const end = outcome
     ? ending({ outcome, abandoned })
-    : `${aborting ? 'being taken back' : 'not ended'}${where}${committed ? ', no way back' : ''}: \`standby resume\``;
+    : `${aborting ? 'being taken back' : 'not ended'}${where}${committed ? ', no way back' : ''}: ${nextCommands(state)}`;
   const took = seconds((last.at - startedAt) / 1000);
   return `${new Date(startedAt).toISOString()}  ${id}  ${plan.kind} ${plan.from} → ${plan.to} (${plan.branch}), ${took}, by ${who}: ${end}`;
 }

@@ -47,7 +47,10 @@ interface LastRun {
 
 /** A run that has not ended is the first thing to know. */
 export async function lastRun({ ports, holder }: Records): Promise<LastRun> {
-  const [{ fold }, { ending }] = await Promise.all([import('../failover/journal'), import('../failover/messages')]);
+  const [{ fold }, { ending, nextCommands }] = await Promise.all([
+    import('../failover/journal'),
+    import('../failover/messages'),
+  ]);
   const [entries, held] = await Promise.all([
     ports.journal.read().catch((cause: Error) => cause),
     holder().catch(() => 'unknown' as const),
@@ -55,11 +58,12 @@ export async function lastRun({ ports, holder }: Records): Promise<LastRun> {
   // What it can't tell hides no reading of the world.
   if (entries instanceof Error) return { text: entries.message, unread: true };
   if (entries.length === 0) return { text: 'no run yet' };
-  const { run, plan, outcome, abandoned, who } = fold(entries);
+  const state = fold(entries);
+  const { run, plan, outcome, abandoned, who } = state;
   const what = `run ${run} (${plan.kind} ${plan.from} → ${plan.to}, by ${who})`;
   if (outcome) return { text: `${what}: ${ending({ outcome, abandoned })}`, run, ended: true };
   if (held === 'unknown') return { text: `${what} has not ended; who carries it out is not known`, run, ended: false };
   if (held)
     return { text: `${what} is under way: ${held.who} since ${new Date(held.since).toISOString()}`, run, ended: false };
-  return { text: `${what} has stopped half-way: \`standby resume\`, or \`standby abort\``, run, ended: false };
+  return { text: `${what} has stopped half-way: ${nextCommands(state)}`, run, ended: false };
 }

@@ -1,6 +1,6 @@
 /** Takes a run back, step by step in reverse order, as long as there is a way back. */
 import { StandbyError } from './errors';
-import { ending } from './messages';
+import { ending, nextCommands } from './messages';
 import { known, type Observation, type PlannedStep, type RunResult } from './model';
 import type { JournalEntry, Ports } from './ports';
 import { whyUnknown } from './readings';
@@ -81,13 +81,13 @@ async function checkWorld(session: Session, lost: AbortSignal, { signal }: Abort
 
 /** @returns why the run must not be taken back: there may be rows already that the server in use before lacks. */
 function refusal(session: Session, seen: Observation): StandbyError | undefined {
-  const { run, plan } = session.state;
+  const { run, plan, aborting } = session.state;
   const { from, to, branch } = plan;
   const further = signsOf(session, seen);
   if (further.length > 0) {
     return new StandbyError(
       'Superseded',
-      `run ${run} can't be taken back without leaving rows behind: ${further.join(', ')}; see standby status: where the business runs again, end the run with standby abort --abandon "reason", else go on with standby resume`,
+      `run ${run} can't be taken back without leaving rows behind: ${further.join(', ')}; see standby status: where the business runs again, end the run with standby abort --abandon "reason"${aborting ? '' : ', else go on with standby resume'}`,
       { exit: 'person' },
     );
   }
@@ -142,8 +142,10 @@ async function takeBack(session: Session, options: AbortOptions): Promise<RunRes
       await undoStep(session, step, undo, options);
     } catch (cause) {
       if (!(cause instanceof StandbyError)) throw cause;
-      const exit = cause.exit === 'person' ? 'person' : 'resumable';
-      return { outcome: 'failed', step: step.id, error: cause.code, message: cause.message, resumable: true, exit };
+      return {
+        ...{ outcome: 'failed', step: step.id, error: cause.code, message: cause.message, resumable: true },
+        ...{ next: nextCommands(session.state), exit: cause.exit === 'person' ? 'person' : 'resumable' },
+      };
     }
   }
   return undefined;

@@ -1,4 +1,5 @@
 /** Plans in plain words, for people. Pure. */
+import type { RunState } from './journal';
 import type { BranchOption, Plan } from './model';
 import { stillWritable } from './preconditions';
 import { fresh } from './readings';
@@ -44,6 +45,12 @@ interface Ending {
 export function ending({ outcome, abandoned }: Ending): string {
   if (abandoned !== undefined) return `abandoned where it stood: ${abandoned}`;
   return outcome === 'done' ? 'done' : 'taken back';
+}
+
+/** What a person may say to a run that has not ended: what is being taken back goes on as that, and what is committed has no way back. */
+export function nextCommands({ aborting, committed }: Pick<RunState, 'aborting' | 'committed'>): string {
+  if (aborting) return '`standby abort`';
+  return committed ? '`standby resume`' : '`standby resume`, or `standby abort`';
 }
 
 /** What a person should read before saying yes. */

@@ -310,6 +310,8 @@ export type RunResult =
       readonly error: string;
       readonly message: string;
       readonly resumable: boolean;
+      /** The commands that go on from there, for a person. */
+      readonly next: string;
       /** What the command ends with. @default - resumable */
       readonly exit?: Exit;
     };

@@ -3,7 +3,7 @@ import type { Site } from '../config/fields';
 import { StandbyError, type Exit } from './errors';
 import { fingerprint } from './fingerprint';
 import { fold, nextEntry, verifyChain } from './journal';
-import { ending } from './messages';
+import { ending, nextCommands } from './messages';
 import { known, type Json, type Observation, type Plan, type PlannedStep, type RunResult, type StepId } from './model';
 import type { Call, JournalEntry, Ports } from './ports';
 import { fresh, hasUnknown, whyUnknown } from './readings';
@@ -78,11 +78,12 @@ async function begin(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOp
 /** @returns when the newest run ended. @throws StandbyError RunUnfinished, RunOver */
 function lastRun(entries: readonly JournalEntry[], plan: Plan): number {
   verifyChain(entries);
-  const { run, outcome, abandoned, who, startedAt, last } = fold(entries);
+  const state = fold(entries);
+  const { run, outcome, abandoned, who, startedAt, last } = state;
   if (!outcome) {
     throw new StandbyError(
       'RunUnfinished',
-      `run ${run}, which ${who} began at ${new Date(startedAt).toISOString()}, has not ended: go on with standby resume, or back with standby abort`,
+      `run ${run}, which ${who} began at ${new Date(startedAt).toISOString()}, has not ended: ${nextCommands(state)} comes first`,
     );
   }
   if (run === plan.id) {
@@ -187,7 +188,7 @@ class Run {
     if (!(cause instanceof StandbyError)) throw cause;
     const result: RunResult = {
       ...{ outcome: 'failed', step, error: cause.code, message: cause.message },
-      ...{ resumable: true, exit: this.exitOf(cause) },
+      ...{ resumable: true, next: nextCommands(this.session.state), exit: this.exitOf(cause) },
     };
     this.session.emit({ code: 'RunEnded', result });
     return result;

@@ -1,6 +1,7 @@
 /** One command at work on one run: its record, its events, and attempts that keep to their time. */
 import { StandbyError } from './errors';
 import { fold, nextEntry, verifyChain, type RunState, type What } from './journal';
+import { nextCommands } from './messages';
 import type { Observation, PlannedStep, RunEvent, StepId } from './model';
 import type { Call, JournalEntry, Ports } from './ports';
 import type { StepContext } from './steps';
@@ -47,11 +48,16 @@ export class Session {
     return this.folded;
   }
 
+  /** The command that goes on with what this one does. */
+  private get again(): string {
+    return this.folded.aborting ? 'standby abort' : 'standby resume';
+  }
+
   /** One line after the other: each seals the one before it. When one can't be written, none is afterwards. */
   record(what: What): Promise<void> {
     this.queue = this.queue.then(async () => {
       // Whoever has the lock now writes the journal.
-      if (this.lost.aborted) throw lockLost();
+      if (this.lost.aborted) throw lockLost(this.again);
       const entry = nextEntry(this.entries.at(-1), this.folded.run, this.ports.clock.now(), what);
       await this.ports.journal.append(entry);
       this.entries.push(entry);
@@ -85,9 +91,9 @@ export class Session {
 
   /** @throws StandbyError when nothing may be begun any more. */
   mayAct(): void {
-    if (this.lost.aborted) throw lockLost();
+    if (this.lost.aborted) throw lockLost(this.again);
     if (this.options.signal?.aborted) {
-      throw new StandbyError('Interrupted', 'stopped as asked: go on with standby resume, or back with standby abort', {
+      throw new StandbyError('Interrupted', `stopped as asked: ${nextCommands(this.folded)} goes on`, {
         exit: 'resumable',
       });
     }
@@ -157,7 +163,7 @@ export class Session {
     };
     const limit = (async () => {
       if (!(await wait(limitMs))) return;
-      over.abort(stepTimeout(step, heard));
+      over.abort(stepTimeout(step, heard, this.again));
       if (await wait(graceMs)) throw over.signal.reason;
     })();
     const forever = new Promise<never>(() => undefined);
@@ -178,19 +184,19 @@ export class Session {
   }
 }
 
-const stepTimeout = ({ id, limitSeconds }: PlannedStep, { last }: Heard): StandbyError =>
+const stepTimeout = ({ id, limitSeconds }: PlannedStep, { last }: Heard, again: string): StandbyError =>
   new StandbyError(
     'StepTimeout',
     last === undefined
-      ? `${id} took longer than its ${limitSeconds} s and was cut off: see what it waits for, then standby resume`
-      : `${id} took longer than its ${limitSeconds} s and was cut off: put right what it said last, then standby resume; it was: ${last}`,
+      ? `${id} took longer than its ${limitSeconds} s and was cut off: see what it waits for, then ${again}`
+      : `${id} took longer than its ${limitSeconds} s and was cut off: put right what it said last, then ${again}; it was: ${last}`,
     { exit: 'resumable' },
   );
 
-const lockLost = (): StandbyError =>
+const lockLost = (again: string): StandbyError =>
   new StandbyError(
     'LockLost',
-    'another process may have taken this run over: nothing more is done here; see standby runs, then standby resume',
+    `another process may have taken this run over: nothing more is done here; see standby runs, then ${again}`,
     { exit: 'resumable' },
   );
 

@@ -116,7 +116,8 @@ describe('cli', function () {
 
   it('shows the runs of this machine when nothing else answers, and says that it is so', async () => {
     expect((await standby(['runs'], nowhere)).out).to.equal('no run yet\n');
-    const steps = [{ id: 'promote', title: 'promote psql-x', after: [], limitSeconds: 60, touches: [], args: {} }];
+    const promote = { id: 'promote', title: 'promote psql-x', after: [], limitSeconds: 60, touches: [], args: {} };
+    const steps = [{ ...promote, pointOfNoReturn: true }];
     const plan = { id: 'run-1', kind: 'failover', from: 'prod', to: 'intg', branch: '1c', steps } as unknown as Plan;
     const begun = nextEntry(undefined, 'run-1', Date.now(), { type: 'plan', plan, who: 'eva@home' });
     const intent = nextEntry(begun, 'run-1', Date.now() + 1_000, { type: 'intent', step: 'promote', attempt: 1 });
@@ -124,7 +125,9 @@ describe('cli', function () {
     fs.writeFileSync(path.join(nowhere.STANDBY_RUNS, 'run-1', 'journal.jsonl'), toLine(begun) + toLine(intent));
     const { code, out, err } = await standby(['runs'], nowhere);
     expect(code).to.equal(exitCodes.done);
-    expect(out).to.contain('failover prod → intg (1c)').and.to.contain('by eva@home: not ended at promote');
+    expect(out)
+      .to.contain('failover prod → intg (1c)')
+      .and.to.contain('by eva@home: not ended at promote, no way back: `standby resume`\n');
     expect(err).to.contain('"pulumi" is not there');
     expect((await standby(['runs', 'run-1'], nowhere)).out)
       .to.contain('begun')

@@ -133,6 +133,9 @@ describe('a run that is taken back', function () {
     expect(committed(world, plan)).to.equal(false);
     const failed = await takeBack(world, plan);
     expect((failed.ended as RunResult).outcome).to.equal('failed');
+    expect(failed.ended, 'nothing else is taken').to.include({ next: '`standby abort`' });
+    expect(outcome(await resume(world, plan))).to.match(/^RunOver: .*standby abort/);
+    expect(outcome(await run(world, plan))).to.match(/^RunUnfinished: .*: `standby abort` comes first/);
     const back = await takeBack(world, plan, { lost: 'PROD burns' });
     expect(outcome(back)).to.equal('aborted');
     // An update would wait for what is lost, and so would whoever has a failover to begin.

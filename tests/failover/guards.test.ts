@@ -120,7 +120,7 @@ describe('a run stops', () => {
       before: ({ name }) => name === 'stacks.update' && asked.abort(),
     });
     expect(outcome(ran)).to.match(/failed at prepare: Interrupted/);
-    expect(ran.ended).to.include({ exit: 'safe' });
+    expect(ran.ended).to.include({ exit: 'safe', next: '`standby resume`, or `standby abort`' });
     expect(outcome(await resume(world, plan))).to.equal('done');
   });
 
@@ -172,7 +172,7 @@ describe('a run stops', () => {
       };
       const ran = await run(world, plan, { table: sick });
       expect(outcome(ran)).to.match(/failed at verify-inside: VerificationFailed/);
-      expect(ran.ended).to.include({ exit: 'resumable', resumable: true });
+      expect(ran.ended).to.include({ exit: 'resumable', resumable: true, next: '`standby resume`' });
       expect(world.names).to.include({ public: 'prod', internal: 'prod' });
       expect(outcome(await resume(world, plan))).to.equal('done');
       expect(world.violations).to.deep.equal([]);
