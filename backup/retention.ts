@@ -49,8 +49,9 @@ export function keepUntil(at: Instant, earlier: readonly Instant[], retention: R
 }
 
 /**
- * What retention wants of the backups of one data set, each with why. A defective one stands for no day, week or month; the newest
- * that was restored soundly is kept whatever its age, and so is the newest of all.
+ * What retention wants of the backups of one data set, each with why. A defective one stands for no day, week or month; one that was
+ * never restored stands for it beside the first that was. The newest that was restored soundly is kept whatever its age, and so is the
+ * newest of all.
  */
 export function wanted(backups: readonly Kept[], retention: Retention, now: Instant): ReadonlyMap<string, string> {
   const reasons = new Map<string, string>();
@@ -64,11 +65,13 @@ export function wanted(backups: readonly Kept[], retention: Retention, now: Inst
     'the newest that was restored',
   );
   for (const kind of classes) {
-    const seen = new Set<string>();
+    /** Whether what stands for a period was restored. */
+    const stands = new Map<string, boolean>();
     for (const backup of oldestFirst) {
       const period = periodOf[kind](backup.at);
-      if (backup.defect || seen.has(period)) continue;
-      seen.add(period);
+      const verified = backup.verified ?? false;
+      if (backup.defect || stands.get(period) || (stands.has(period) && !verified)) continue;
+      stands.set(period, verified);
       if (endOf(kind, backup.at, retention) >= now) keep(backup, kind);
     }
   }

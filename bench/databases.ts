@@ -6,7 +6,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRoot, program, runProgram, startProgram, type Ended } from '../adapters/backup/program';
-import { inParallel } from '../adapters/backup/store';
+import { inParallel } from '../adapters/backup/parallel';
 import { connected, type ServerTarget } from '../adapters/postgres/connection';
 import type { Call } from '../backup/ports';
 

@@ -8,7 +8,8 @@ import type { Fault } from '../../backup/verdict';
 import { StandbyError } from '../../failover/errors';
 import { program, runProgram } from './program';
 import type { Identities } from './seal';
-import { inParallel, takePart } from './store';
+import { inParallel } from './parallel';
+import { takePart } from './store';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,9 +1,8 @@
 /** What `standby backup` does, on all that the configuration names. */
 import * as os from 'node:os';
 import type { Check, DataSet, Manifest, Verdict } from '../../backup/model';
-import { isDataSet, manifestName, partName } from '../../backup/names';
+import { isDataSet } from '../../backup/names';
 import type { Call, ThrowAwayServer, Vault } from '../../backup/ports';
-import { allMs, wanted } from '../../backup/retention';
 import { statusOf, type DataSetStatus, type Wanted } from '../../backup/status';
 import { acceptedOf, type Expected } from '../../backup/verdict';
 import { brokenPromise } from '../../config/backup';
@@ -15,7 +14,8 @@ import { createCatalog, type VaultCatalog } from './catalog';
 import { backUpDatabase, databaseInUse } from './dump';
 import { scheduleStatus } from './schedule';
 import { readIdentities } from './seal';
-import { inParallel } from './store';
+import { inParallel } from './parallel';
+import { prune, type Pruned } from './prune';
 import { survey } from './survey';
 import { createThrowAway } from './throwaway';
 import { exportToMedium, type Receipt } from './vaults/offline';
@@ -165,12 +165,26 @@ export class Backups {
             },
             call,
           );
-          await this.catalog.keepVerdict(verdict, call);
+          await this.keep(verdict, call);
           return verdict;
         }),
       );
     } finally {
       await (await server?.catch(() => undefined))?.remove();
+    }
+  }
+
+  /** Beside every copy: a vault that keeps backups for longer is to know which of them are none. */
+  private async keep(verdict: Verdict, call: Call): Promise<void> {
+    await this.catalog.keepVerdict(verdict, call);
+    const { all, site } = this.vaults;
+    for (const vault of all.filter((one) => one !== site)) {
+      await createCatalog(vault, this.company)
+        .keepVerdict(verdict, call)
+        .catch((cause: Error) => {
+          call.signal.throwIfAborted();
+          call.progress(`${verdict.dataSet}: vault ${vault.traits.name} does not keep the verdict: ${cause.message}`);
+        });
     }
   }
 
@@ -256,52 +270,9 @@ export class Backups {
   }
 
   /** Removes what retention wants no more. What the storage still locks stays, and is counted. */
-  async prune(dryRun: boolean, call: Call): Promise<Pruned[]> {
-    const verdicts = await this.catalog.verdicts(undefined, call);
-    return Promise.all(this.vaults.all.map((vault) => this.pruneVault(vault, verdicts, dryRun, call)));
-  }
-
-  private async pruneVault(vault: Vault, verdicts: readonly Verdict[], dryRun: boolean, call: Call): Promise<Pruned> {
-    const now = this.now();
-    const listed = await createCatalog(vault, this.company).listed(undefined, call);
-    const pruned = { vault: vault.traits.name, kept: 0, removed: [] as string[], locked: [] as string[] };
-    for (const dataSet of new Set(listed.map((one) => one.dataSet))) {
-      const own = listed.filter((one) => one.dataSet === dataSet);
-      const last = (id: string) => verdicts.find((verdict) => verdict.dataSet === dataSet && verdict.id === id);
-      const whole = own.filter(({ hasManifest }) => hasManifest);
-      const backups = whole.map(({ id, at }) => {
-        const verdict = last(id);
-        const sound = !verdict?.defect || verdict.defect === 'BackupTooOld';
-        return { id, at, defect: !sound, verified: verdict !== undefined && sound };
-      });
-      const keep = wanted(backups, this.configuration.retention, now);
-      for (const one of own) {
-        // Parts without a manifest may be a backup that is being taken.
-        const wantedStill = one.hasManifest ? keep.has(one.id) : one.at + allMs >= now;
-        if (wantedStill) pruned.kept += 1;
-        else if (dryRun || (await this.removeBackup(vault, one, call))) pruned.removed.push(`${dataSet}/${one.id}`);
-        else pruned.locked.push(`${dataSet}/${one.id}`);
-      }
-    }
-    return pruned;
-  }
-
-  /** The manifest goes first: what is left of a backup that was cut off here is none. @returns false where the storage keeps it. */
-  private async removeBackup(
-    vault: Vault,
-    { dataSet, id, parts, hasManifest }: Awaited<ReturnType<VaultCatalog['listed']>>[number],
-    call: Call,
-  ): Promise<boolean> {
-    const names = [...parts.keys()].map((part) => partName(this.company, dataSet, id, part));
-    try {
-      for (const name of [...(hasManifest ? [manifestName(this.company, dataSet, id)] : []), ...names]) {
-        await vault.remove(name, call);
-      }
-      return true;
-    } catch (cause) {
-      if (cause instanceof StandbyError && cause.code === 'ObjectLocked') return false;
-      throw cause;
-    }
+  prune(dryRun: boolean, call: Call): Promise<Pruned[]> {
+    const { retention } = this.configuration;
+    return prune(this.vaults.all, { company: this.company, retention, now: this.now(), dryRun }, call);
   }
 
   /** 3-2-1-1-0 of every data set that is wanted or was ever taken. */
@@ -367,13 +338,6 @@ export interface Kept {
   readonly manifest: Manifest;
   readonly vaults: readonly string[];
   readonly verdict?: Verdict;
-}
-
-export interface Pruned {
-  readonly vault: string;
-  readonly kept: number;
-  readonly removed: readonly string[];
-  readonly locked: readonly string[];
 }
 
 const newestOf = (manifests: readonly Manifest[]): Manifest | undefined =>

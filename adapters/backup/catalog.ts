@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { DataSet, Instant, Manifest, Verdict } from '../../backup/model';
 import { instantOf, isDataSet, isManifest, placeOf, verdictName } from '../../backup/names';
 import type { Call, Catalog, Vault } from '../../backup/ports';
-import { inParallel } from './store';
+import { inParallel } from './parallel';
 
 const dataSet = z.custom<DataSet>((value) => typeof value === 'string' && isDataSet(value));
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -66,9 +66,9 @@ const verdictSchema = z.object({
   accepted: z.array(z.object({ table: z.string(), by: z.string(), at: z.number() })).exactOptional(),
 });
 
-/** Verdicts outlive what they speak of by little: a new one is written at each check. */
-const verdictMs = 40 * 86_400_000;
-const readsAtOnce = 8;
+/** For so long the storage keeps a verdict; what is kept longer has it until `prune` removes both. */
+export const verdictMs = 40 * 86_400_000;
+export const readsAtOnce = 8;
 
 export interface Listed {
   readonly dataSet: DataSet;

@@ -15,7 +15,8 @@ import { libpqEnvironment } from './dump';
 import { program, runProgram } from './program';
 import { makeScratch } from './scratch';
 import { sealing, type Identities } from './seal';
-import { inParallel, takePart } from './store';
+import { inParallel } from './parallel';
+import { takePart } from './store';
 import { createThrowAway, throwAwayTarget } from './throwaway';
 
 type Environment = Readonly<Record<string, string | undefined>>;

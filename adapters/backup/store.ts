@@ -6,12 +6,15 @@ import * as path from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { keepUntil } from '../../backup/retention';
-import { instantOf, isManifest, manifestName, newId, partName, placeOf } from '../../backup/names';
+import { manifestName, newId, partName } from '../../backup/names';
 import type { DatabaseFacts, DataSet, Instant, Manifest, Part } from '../../backup/model';
 import type { Call, Vault } from '../../backup/ports';
+import { isSound } from '../../backup/verdict';
 import type { Retention } from '../../config/backup';
 import { StandbyError } from '../../failover/errors';
+import { createCatalog } from './catalog';
 import { digesting } from './digest';
+import { inParallel } from './parallel';
 import { makeScratch } from './scratch';
 import { sealing, type Identities } from './seal';
 
@@ -55,7 +58,7 @@ export async function keepBackup(taken: Taken, keeping: Keeping, call: Call): Pr
   const { vaults, recipients, retention, now, environment, atLeastMs = 0 } = keeping;
   const id = newId(startedAt, randomBytes(3).toString('hex'));
   const untils = await Promise.all(
-    vaults.map(async (vault) => keepUntil(startedAt, await momentsIn(vault, company, dataSet, call), retention)),
+    vaults.map(async (vault) => keepUntil(startedAt, await newestStanding(vault, company, dataSet, call), retention)),
   );
   const until = Math.max(startedAt + atLeastMs, ...untils);
   const scratch = await makeScratch('sealed', environment);
@@ -88,14 +91,16 @@ async function everywhere(vaults: readonly Vault[], act: (vault: Vault) => Promi
   if (failed) throw (failed as PromiseRejectedResult).reason as Error;
 }
 
-async function momentsIn(vault: Vault, company: string, dataSet: DataSet, call: Call): Promise<Instant[]> {
-  const moments: Instant[] = [];
-  for await (const { name } of vault.list(`${company}/${dataSet}/`, call)) {
-    const place = placeOf(company, name);
-    const at = place && isManifest(place) ? instantOf(place.id) : undefined;
-    if (at !== undefined) moments.push(at);
+/** The newest that does not count as defective: where that is of another day, week or month, so is every earlier one. */
+async function newestStanding(vault: Vault, company: string, dataSet: DataSet, call: Call): Promise<Instant[]> {
+  const catalog = createCatalog(vault, company);
+  const [listed, names] = await Promise.all([catalog.listed(dataSet, call), catalog.verdictNames(dataSet, call)]);
+  for (const { id, at } of listed.filter(({ hasManifest }) => hasManifest)) {
+    const [name] = names.get(id) ?? [];
+    const verdict = name === undefined ? undefined : await catalog.verdict(name, call);
+    if (!verdict || isSound(verdict)) return [at];
   }
-  return moments;
+  return [];
 }
 
 async function sealPart(
@@ -171,28 +176,4 @@ const isDefect = (cause: unknown) => cause instanceof StandbyError && cause.code
 async function sizeOf(vault: Vault, name: string, call: Call): Promise<number> {
   for await (const found of vault.list(name, call)) if (found.name === name) return found.bytes;
   return 0;
-}
-
-/** Runs `act` on each, so many at a time; after the first fault no other is begun, and it is thrown when those begun have ended. */
-export async function inParallel<T, R>(
-  items: readonly T[],
-  atOnce: number,
-  act: (item: T, index: number) => Promise<R>,
-): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  let fault: { readonly cause: unknown } | undefined;
-  const work = async () => {
-    while (next < items.length && !fault) {
-      const index = next++;
-      try {
-        results[index] = await act(items[index]!, index);
-      } catch (cause) {
-        fault ??= { cause };
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, work));
-  if (fault) throw fault.cause as Error;
-  return results;
 }

@@ -2,7 +2,8 @@
 import type { Check, Manifest, Verdict } from '../../backup/model';
 import type { DataSetStatus } from '../../backup/status';
 import { acceptedTexts } from '../../backup/verdict';
-import type { Kept, Pruned } from '../../adapters/backup/backups';
+import type { Kept } from '../../adapters/backup/backups';
+import type { Pruned } from '../../adapters/backup/prune';
 import { seconds, type Paint } from '../output';
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;

@@ -46,6 +46,18 @@ describe('retention', () => {
     expect([reasons.get(morning.id), reasons.get(later.id)]).to.deep.equal([undefined, 'monthly']);
   });
 
+  it('lets a backup that nobody restored displace none that was', () => {
+    const now = at('2026-11-20T12:00:00Z');
+    const [unknown, sound, later] = ['01', '02', '03'].map((hour) => at(`2026-11-10T${hour}:00:00Z`));
+    const all = [
+      kept(unknown!),
+      kept(sound!, { verified: true }),
+      kept(later!, { verified: true }),
+      kept(now, { verified: true }),
+    ];
+    expect([...wanted(all, retention, now).keys()]).to.have.members([unknown!, sound!, now].map((one) => kept(one).id));
+  });
+
   it('knows the end of a month that is shorter', () => {
     const monthly = { daily: 1, weekly: 1, monthly: 1 };
     expect(keepUntil(at('2026-01-31T12:00:00Z'), [], monthly)).to.equal(at('2026-02-28T12:00:00Z'));

@@ -17,7 +17,7 @@ export function backupOf(context: AdapterContext): BackupConfig {
 }
 
 export interface Vaults {
-  /** Where backups are restored from, and verdicts and receipts are kept. */
+  /** Where backups are restored from, and verdicts and receipts are read. */
   readonly site: Vault;
   readonly offsite?: Vault;
   /** All that can be written to by a program. */

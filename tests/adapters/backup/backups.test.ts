@@ -29,7 +29,7 @@ describe('standby backup', function () {
   const asked = path.join(folder, 'asked');
   let site: Vault;
   let backups: Backups;
-  let openBackups: (vault: Vault) => Backups;
+  let openBackups: (...all: readonly [site: Vault, ...others: Vault[]]) => Backups;
   let identities: Identities;
   let later = 0;
 
@@ -69,7 +69,7 @@ describe('standby backup', function () {
     const target = (database: string) => ({ ...server.target, database });
     const now = () => Date.now() + later;
     backups = new Backups(context, { site, offsite, all: [site, offsite] }, target, now);
-    openBackups = (vault) => new Backups(context, { site: vault, all: [vault] }, target, now);
+    openBackups = (...all) => new Backups(context, { site: all[0], all }, target, now);
     for (const database of ['shop', 'keycloak']) {
       await server.sql('CREATE TABLE things AS SELECT generate_series(1, 10) AS id', database);
     }
@@ -193,6 +193,44 @@ describe('standby backup', function () {
     expect((await backups.list(call()))[0]!.verdict?.accepted).to.have.length(1);
     await take();
     expect(await check(), 'the next backup').to.equal('');
+  });
+
+  it('keeps a good backup in the place of a defective one, also when the site’s vault has forgotten which that was', async () => {
+    const locks = new Map<string, number>();
+    const plain = mediumVault('other', path.join(folder, 'other'));
+    const other: Vault = {
+      ...plain,
+      put: (name, body, until, ...rest) => {
+        locks.set(name, until);
+        return plain.put(name, body, until, ...rest);
+      },
+    };
+    const forgetful = openBackups(mediumVault('forgetful', path.join(folder, 'forgetful')), other);
+    const begin = 400 * 86_400_000;
+    const take = async (after: number, damage: boolean) => {
+      later = begin + after;
+      const { dataSet, id, parts } = (await forgetful.run(['shop'], call()))[0]!.done!;
+      const [part] = [...parts].sort((one, two) => two.bytes - one.bytes);
+      if (damage) fs.truncateSync(path.join(folder, 'forgetful', company, dataSet, id, part!.name), 1);
+      const [found] = await forgetful.verify({ id }, call());
+      // The server's clock, which says how old it is, stays behind.
+      expect(found?.done?.defect).to.equal(damage ? 'BackupTruncated' : 'BackupTooOld');
+      return `${dataSet}/${id}`;
+    };
+    const [defective, good, more] = [await take(0, true), await take(2_000, false), await take(4_000, false)];
+    const lockedDays = (name: string) =>
+      Math.round((locks.get(`${company}/${name}/manifest.json`)! - Date.now() - begin) / 86_400_000);
+    expect(lockedDays(good)).to.equal(lockedDays(defective)).and.to.be.at.least(7);
+    expect(lockedDays(more)).to.equal(2);
+    await take(3 * 86_400_000, false);
+    for (const [vault, removed] of [
+      ['forgetful', [more, defective]],
+      ['other', [more, defective]],
+    ] as const) {
+      fs.rmSync(path.join(folder, 'forgetful', 'verdicts'), { recursive: true, force: true });
+      const pruned = (await forgetful.prune(true, call())).find((one) => one.vault === vault);
+      expect(pruned, vault).to.deep.equal({ vault, kept: 2, removed, locked: [] });
+    }
   });
 
   it('leaves to the comparison of another data set whether that is sound', async () => {
