@@ -210,8 +210,8 @@ ${dataSets(config)}
 ${started(config)}
 
 A backup counts when it was restored: \`standby backup verify\` says so of databases, \`standby estate run\` of all else.
-\`standby backup status\` counts copies, media, offsite, offline and errors from what is there. \`standby estate restore SET\` without
-\`--into\` prints what is different and changes nothing.
+\`standby backup status\` counts copies, media, offsite, offline and errors from what is there, also of what was to be taken and never
+was. \`standby estate restore SET\` without \`--into\` prints what is different and changes nothing.
 
 A table that had 100 rows or more and has none, or is gone, makes a backup *BackupWithoutData*, and so each one after it: a failover takes
 an older one. Where a migration is meant to do that, a person says so: \`standby backup verify ID --accept-emptied schema.table\`. Who and

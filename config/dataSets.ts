@@ -1,5 +1,7 @@
 /** What is backed up: the one list that the programs and the documents are made from. */
 
+import type { EstateConfig } from './estate';
+
 export interface DataSetNote {
   /** `database` stands for each database by itself. */
   readonly name: string;
@@ -71,3 +73,7 @@ export const dataSetNotes = [
 type Note = (typeof dataSetNotes)[number];
 export type EstateName = Extract<Note, { readonly by: 'estate' }>['name'];
 export const estateNames = dataSetNotes.filter(({ by }) => by === 'estate').map(({ name }) => name) as EstateName[];
+
+/** What there is to take: no source where no repository is named. */
+export const estateWanted = ({ repositories }: Pick<EstateConfig, 'repositories'>): EstateName[] =>
+  estateNames.filter((name) => name !== 'source' || repositories.length > 0);

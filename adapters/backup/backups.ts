@@ -6,6 +6,7 @@ import type { Call, ThrowAwayServer, Vault } from '../../backup/ports';
 import { statusOf, type DataSetStatus, type Wanted } from '../../backup/status';
 import { acceptedOf, type Expected } from '../../backup/verdict';
 import { brokenPromise } from '../../config/backup';
+import { estateWanted } from '../../config/dataSets';
 import { StandbyError } from '../../failover/errors';
 import type { AdapterContext } from '../context';
 import { whoAmI } from '../lock/lock';
@@ -275,15 +276,16 @@ export class Backups {
     return prune(this.vaults.all, { company: this.company, retention, now: this.now(), dryRun }, call);
   }
 
-  /** 3-2-1-1-0 of every data set that is wanted or was ever taken. */
+  /** 3-2-1-1-0 of every data set that the configuration wants, never taken or not, and of each other one that is in a vault. */
   async status(call: Call): Promise<DataSetStatus[]> {
-    const { databases, vaults } = this.configuration;
+    const { databases, estate, vaults } = this.configuration;
     const { keepsDays } = this.vaults.site.traits;
     const keeper = { site: vaults.site, days: keepsDays, elsewhere: this.vaults.offsite !== undefined };
     const promise = brokenPromise(this.configuration, keeper);
     const found = await survey(this.vaults, this.company, call);
     const sets = new Set<DataSet>([
       ...databases.map(({ name }): DataSet => `database/${name}`),
+      ...estateWanted(estate),
       ...found.vaults.flatMap(({ copies }) => copies.map(({ dataSet }) => dataSet)),
     ]);
     const want = [...sets].sort().map((dataSet): Wanted => ({ dataSet, minutes: this.minutesOf(dataSet) }));

@@ -10,6 +10,7 @@ import { mediumVault } from '../../../adapters/backup/vaults/offline';
 import type { AdapterContext } from '../../../adapters/context';
 import type { EstateSet } from '../../../backup/estate/set';
 import type { Vault } from '../../../backup/ports';
+import { estateWanted } from '../../../config/dataSets';
 import { loadFailover } from '../../../config/loader';
 import { program } from '../../../sandbox/azure/postgres/programs';
 import { TestWorld } from '../../kubernetes/world';
@@ -98,11 +99,13 @@ describe('standby backup', function () {
 
   it('finds nothing well where nothing was taken', async () => {
     const all = await backups.status(call());
-    expect(all.map(({ dataSet, passed }) => [dataSet, passed])).to.deep.equal([
-      ['database/gone', false],
-      ['database/keycloak', false],
-      ['database/shop', false],
+    expect(all.filter(({ passed }) => passed)).to.deep.equal([]);
+    // There is no source: no repository is named.
+    expect(all.map(({ dataSet }) => dataSet)).to.deep.equal([
+      ...['database/gone', 'database/keycloak', 'database/shop'],
+      ...['identity', 'images', 'journal', 'logs', 'monitoring', 'names', 'secrets', 'state'],
     ]);
+    expect(estateWanted({ repositories: [{ name: 'app', from: '/a', mirror: '/b' }] })).to.include('source');
     expect(await outcome(backups.exportTo(folder, call()))).to.equal('NoBackup');
   });
 
