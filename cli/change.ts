@@ -17,7 +17,7 @@ import {
   type RunOptions,
   type WishOptions,
 } from './options';
-import { paintFor, print, printJson } from './output';
+import { coded, paintFor, print, printJson } from './output';
 import { loadPlan, savePlan } from './planfile';
 import { ask, canAsk, confirmByName } from './prompt';
 import { openOptionLines, planLines } from './render/plan';
@@ -215,5 +215,5 @@ export function finish(result: RunResult, run: string, progress: Progress): void
   if (result.outcome !== 'failed') return;
   process.exitCode = exitCodes[result.exit ?? 'resumable'];
   const next = result.resumable ? `; then ${result.next} (run ${run})` : '';
-  process.stderr.write(`standby: ${result.step}: ${result.message}${next}\n`);
+  process.stderr.write(`standby: ${result.step}: ${result.message}${next}${coded(result.error)}\n`);
 }

@@ -19,16 +19,18 @@ export const paintFor = (stream: { readonly isTTY?: boolean }): Paint =>
 export const seconds = (value: number): string =>
   value < 10 ? `${value.toFixed(1)} s` : value < 600 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`;
 
-/** One line of what, why and what to do next. */
+/** One line of what, why and what to do next, with the code under which the runbook has it. */
 export function report(cause: unknown, { debug, json }: { readonly debug: boolean; readonly json: boolean }): void {
   const fault = cause instanceof Error ? cause : new Error(String(cause));
   const { code, exit } = fault as Error & { code?: unknown; exit?: string };
   const text = debug ? detailed(fault) : fault.message.split('\n').join(' ');
-  process.stderr.write(`standby: ${text}\n`);
+  process.stderr.write(`standby: ${text}${cause instanceof StandbyError ? coded(cause.code) : ''}\n`);
   if (!json) return;
   const known = { error: typeof code === 'string' ? code : fault.name, message: fault.message };
   printJson({ at: Date.now(), code: 'Failed', ...known, exit: exit ?? 'fault' });
 }
+
+export const coded = (code: string): string => ` (${code})`;
 
 function detailed(fault: Error): string {
   const cause = fault.cause instanceof Error ? `\ncaused by: ${detailed(fault.cause)}` : '';
