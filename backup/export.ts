@@ -1,6 +1,7 @@
 /** What customers get while the applications are down: which backup it comes from, what it is called, what may stand in a cell. Pure. */
 import { StandbyError } from '../failover/errors';
 import type { Instant, Manifest, Verdict } from './model';
+import { newestSound } from './verdict';
 
 export const exportFormats = ['csv', 'xlsx', 'json'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
@@ -11,17 +12,8 @@ export function newestVerified(
   verdicts: readonly Verdict[],
   database: string,
 ): Manifest {
-  const dataSet = `database/${database}` as const;
-  const lastOf = (id: string) =>
-    verdicts
-      .filter((verdict) => verdict.dataSet === dataSet && verdict.id === id)
-      .reduce<Verdict | undefined>((last, one) => (last && last.verifiedAt >= one.verifiedAt ? last : one), undefined);
   // Age alone is no fault of what is in it: the recovery point stands on the export.
-  const isSound = (verdict: Verdict | undefined) =>
-    verdict !== undefined && (verdict.defect === undefined || verdict.defect === 'BackupTooOld');
-  const [newest] = manifests
-    .filter((manifest) => manifest.dataSet === dataSet && isSound(lastOf(manifest.id)))
-    .sort((a, b) => b.recoveryPoint - a.recoveryPoint);
+  const newest = newestSound(manifests, verdicts, `database/${database}`);
   if (newest) return newest;
   throw new StandbyError(
     'NoVerifiedBackup',

@@ -1,7 +1,7 @@
 /** What is made of what a restore check found: each check with its outcome, and the one defect that a backup fails with. Pure. */
 import type { Assertion } from '../config/backup';
 import { StandbyError } from '../failover/errors';
-import type { Accepted, Check, DatabaseFacts, Defect, Instant, Manifest, Verdict } from './model';
+import type { Accepted, Check, DatabaseFacts, DataSet, Defect, Instant, Manifest, Verdict } from './model';
 
 /** A fault that says what is wrong with the backup, not with the check. */
 export interface Fault {
@@ -236,6 +236,25 @@ function ageRows({ recoveryPoint }: Manifest, { recoveryPointMinutes }: Expected
 /** Age says nothing against what is in a backup. */
 export const isSound = ({ defect }: Pick<Verdict, 'defect'>): boolean =>
   defect === undefined || defect === 'BackupTooOld';
+
+/** @returns the newest backup of a data set whose last check found nothing wrong with what is in it. */
+export function newestSound(
+  manifests: readonly Manifest[],
+  verdicts: readonly Verdict[],
+  dataSet: DataSet,
+): Manifest | undefined {
+  const last = new Map<string, Verdict>();
+  for (const verdict of verdicts)
+    if (verdict.dataSet === dataSet && verdict.verifiedAt >= (last.get(verdict.id)?.verifiedAt ?? 0))
+      last.set(verdict.id, verdict);
+  return manifests
+    .filter((manifest) => manifest.dataSet === dataSet)
+    .sort((a, b) => b.recoveryPoint - a.recoveryPoint)
+    .find(({ id }) => {
+      const verdict = last.get(id);
+      return verdict !== undefined && isSound(verdict);
+    });
+}
 
 const dayMs = 86_400_000;
 /** After this, contents that were restored once are restored again, whatever their digest. */

@@ -4,7 +4,7 @@ import type { Check, DataSet, Manifest, Verdict } from '../../backup/model';
 import { isDataSet } from '../../backup/names';
 import type { Call, ThrowAwayServer, Vault } from '../../backup/ports';
 import { statusOf, type DataSetStatus, type Wanted } from '../../backup/status';
-import { acceptedOf, type Expected } from '../../backup/verdict';
+import { acceptedOf, newestSound, type Expected } from '../../backup/verdict';
 import { brokenPromise } from '../../config/backup';
 import { estateWanted } from '../../config/dataSets';
 import { StandbyError } from '../../failover/errors';
@@ -311,12 +311,8 @@ export class Backups {
       this.catalog.manifests(undefined, call),
       this.catalog.verdicts(undefined, call),
     ]);
-    const sound = new Set(verdicts.filter(({ defect }) => !defect).map(({ dataSet, id }) => `${dataSet}/${id}`));
     const sets = [...new Set(manifests.map(({ dataSet }) => dataSet))].sort();
-    const newest = sets.flatMap((dataSet) => {
-      const own = manifests.filter((one) => one.dataSet === dataSet && sound.has(`${dataSet}/${one.id}`));
-      return newestOf(own) ?? [];
-    });
+    const newest = sets.flatMap((dataSet) => newestSound(manifests, verdicts, dataSet) ?? []);
     if (newest.length === 0) {
       throw new StandbyError('NoBackup', 'no backup was restored soundly yet: run `standby backup verify` first');
     }
