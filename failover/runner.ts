@@ -8,6 +8,7 @@ import { known, type Json, type Observation, type Plan, type PlannedStep, type R
 import type { Call, JournalEntry, Ports } from './ports';
 import { fresh, hasUnknown, whyUnknown } from './readings';
 import { asFault, Session, type SessionOptions } from './session';
+import { accepts } from './situation';
 import { steps as everyStep, type StepContext, type StepTable } from './steps';
 
 export { abort, type AbortOptions } from './abort';
@@ -104,7 +105,7 @@ async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOpt
     throw new StandbyError('RunOver', `run ${plan.id} ${how}`);
   }
   const seen = await observe(ports, lost, options);
-  checkSuperseded(session.state.plan, seen);
+  checkSuperseded(session, seen);
   await session.record({
     type: 'resume',
     who: options.who,
@@ -115,8 +116,12 @@ async function goOn(plan: Plan, ports: Ports, lost: AbortSignal, options: RunOpt
 }
 
 /** Somebody has changed roles since: what is left of this run would undo that. */
-function checkSuperseded(plan: Plan, seen: Observation): void {
+function checkSuperseded(session: Session, seen: Observation): void {
+  const { plan } = session.state;
   const { values } = seen.configuration;
+  // Only the end of a run writes that: somebody has done by hand what is left of it, and users are at work there.
+  const byHand =
+    values.epoch === plan.epoch && values.stage === 'complete' && session.stateOf('converge').state === 'waiting';
   const later = [
     ...(values.epoch > plan.epoch ? [`the configuration is in epoch ${values.epoch}`] : []),
     ...(values.epoch === plan.epoch && values.activeSite !== plan.to
@@ -125,6 +130,11 @@ function checkSuperseded(plan: Plan, seen: Observation): void {
     ...Object.entries(seen.servers).flatMap(([name, reading]) => {
       const epoch = known(reading)?.token?.epoch ?? 0;
       return epoch > plan.epoch ? [`${name} has admitted epoch ${epoch}`] : [];
+    }),
+    ...Object.entries(seen.servers).flatMap(([name, reading]) => {
+      const server = known(reading);
+      const open = accepts(server) && server?.token?.epoch === plan.epoch;
+      return byHand && open ? [`the configuration has that complete, and ${name} takes writes in it`] : [];
     }),
     ...((known(seen.lease)?.epoch ?? 0) > plan.epoch ? [`the lease is in epoch ${known(seen.lease)?.epoch}`] : []),
   ];

@@ -74,6 +74,19 @@ describe('a run is refused', () => {
     untouched(ran.process);
   });
 
+  it('when somebody has finished it by plain Pulumi since it was cut off', async () => {
+    const world = follow.world();
+    const plan = planFor(follow, world);
+    await run(world, plan, { before: ({ name }, process) => name === 'leases.take' && process.end() });
+    world.file = plan.after;
+    world.apply(plan.after);
+    const ran = await resume(world, plan);
+    expect(outcome(ran)).to.match(
+      /^Superseded: .*configuration has that complete, and .* takes writes in it.*--abandon/,
+    );
+    untouched(ran.process);
+  });
+
   it('does not look again at what was seen a moment ago, unless a run has ended since', async () => {
     const world = follow.world();
     const plan = planFor(follow, world);
