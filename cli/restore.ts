@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import * as path from 'node:path';
 import { findClean, parseAssertion } from '../adapters/backup/clean';
-import { describeLoss, lossAfter } from '../adapters/backup/loss';
+import { describeLoss, isLoss, lossAfter } from '../adapters/backup/loss';
 import { checkLive, copyTables, diffTables, mergeTables, type DiffResult } from '../adapters/backup/partial';
 import { isOver, targetOf } from '../adapters/backup/recovery/recovery';
 import { froms, openScene, type From, type Scene } from '../adapters/backup/recovery/scene';
@@ -172,7 +172,7 @@ async function tellLoss(deed: Deed, moment: Instant): Promise<void> {
 }
 
 async function whole(deed: Deed): Promise<void> {
-  const { scene, call, at } = deed;
+  const { scene, at } = deed;
   const { moment } = await momentOf(deed);
   const name = deed.options.name ?? scene.newName(moment);
   say(deed, 'RestorePlanned', { from: scene.name, name, recoveryPoint: moment }, [
@@ -180,7 +180,23 @@ async function whole(deed: Deed): Promise<void> {
   ]);
   await tellLoss(deed, moment);
   await confirm(deed, `restore into ${name}`, name);
+  await handOver(deed, at, moment, name);
+}
+
+/** @param told - moment that the loss was told of: where the server came less far, what that loses besides is told and asked for. */
+async function handOver(deed: Deed, at: Instant | 'latest', told: Instant, name: string): Promise<void> {
+  const { scene, call } = deed;
   const server = await scene.recovery.restore(at, call, { name, expiresAt: deed.now + deed.lifeMs });
+  const { recoveryPoint = told } = server;
+  try {
+    if (recoveryPoint < told && isLoss(await lossAfter(scene.live, recoveryPoint, call.signal, told))) {
+      await tellLoss(deed, recoveryPoint);
+      await confirm(deed, `keep ${name}, which goes back further than was said`, name);
+    }
+  } catch (cause) {
+    await server.remove();
+    throw cause;
+  }
   tellServer(deed, server);
 }
 
@@ -257,8 +273,10 @@ async function clean(deed: Deed): Promise<void> {
   const { scene, call, assertion, since } = deed;
   const found = await scene.recovery.range(call);
   const range = since === undefined ? found : { ...found, earliest: Math.max(found.earliest, since) };
-  say(deed, 'SearchPlanned', { range, mostRestores: mostRestores(range) }, [
-    `between ${iso(range.earliest)} and ${iso(range.latest)}: at most ${mostRestores(range)} restores, each into a server that is thrown away`,
+  // The newest moment is asked for once more where the archive is behind.
+  const most = mostRestores(range) + 1;
+  say(deed, 'SearchPlanned', { range, mostRestores: most }, [
+    `between ${iso(range.earliest)} and ${iso(range.latest)}: at most ${most} restores, each into a server that is thrown away`,
   ]);
   if (deed.options.stopWrites) {
     await confirm(deed, `stop all writes to ${scene.name}`, scene.name);
@@ -275,8 +293,7 @@ async function clean(deed: Deed): Promise<void> {
     return;
   }
   await tellLoss(deed, finding.clean);
-  const stay = { name: deed.options.name ?? scene.newName(finding.clean), expiresAt: deed.now + deed.lifeMs };
-  tellServer(deed, await scene.recovery.restore(finding.clean, call, stay));
+  await handOver(deed, finding.clean, finding.clean, deed.options.name ?? scene.newName(finding.clean));
 }
 
 async function openWrites(deed: Deed): Promise<void> {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { z } from 'zod';
-import { decide, mostRestores, type Finding } from '../../backup/bisect';
+import { decide, wholeSeconds, type Finding } from '../../backup/bisect';
 import type { Instant, RecoveryRange } from '../../backup/model';
 import type { Call, RecoverySource } from '../../backup/ports';
 import { StandbyError } from '../../failover/errors';
@@ -60,28 +60,43 @@ export interface Search {
   readonly folder: string;
 }
 
-/** @returns what was found, and how many restores it took. */
+/**
+ * An answer is one about the moment that a server really came to: where the archived log ends before the moment that was asked for, the
+ * range ends there too.
+ * @returns what was found, and how many restores it took.
+ */
 export async function findClean(
   { recovery, source, database, assertion, range, folder }: Search,
   call: Call,
 ): Promise<{ readonly finding: Exclude<Finding, { outcome: 'ask' }>; readonly restores: number }> {
-  const file = path.join(folder, `find-clean-${fingerprint(recovery.kind, source, database, assertion)}.json`);
+  const file = path.join(folder, `find-clean-${fingerprint(format, recovery.kind, source, database, assertion)}.json`);
   const answers = readAnswers(file);
-  const most = mostRestores(range);
+  const { earliest, latest } = wholeSeconds(range);
+  let end = latest;
   for (let restores = 0; ; restores += 1) {
-    const finding = decide(range, answers);
+    const finding = decide({ earliest, latest: end }, answers);
     if (finding.outcome !== 'ask') return { finding, restores };
-    call.progress(`restore ${restores + 1} of at most ${most}: ${iso(finding.at)}`);
-    const server = await recovery.restore(finding.at, call);
+    const { at, left } = finding;
+    call.progress(`restore ${restores + 1} of at most ${restores + left}: ${iso(at)}`);
+    const server = await recovery.restore(at, call);
+    const { recoveryPoint: reached = at } = server;
     try {
-      answers.set(finding.at, await isClean(targetOf(server, database), assertion, call));
+      if (reached < at && at > earliest) {
+        end = Math.max(earliest, reached);
+        continue;
+      }
+      answers.set(at, await isClean(targetOf(server, database), assertion, call));
     } finally {
       await server.remove();
     }
-    keepAnswers(file, answers);
-    call.progress(`${iso(finding.at)} is ${answers.get(finding.at) ? 'clean' : 'dirty'}`);
+    // Nothing was committed since the range begins, as far as the log goes: as good an answer as there is, until more of it comes.
+    if (reached >= at) keepAnswers(file, answers);
+    call.progress(`${iso(at)} is ${answers.get(at) ? 'clean' : 'dirty'}`);
   }
 }
+
+/** Of the answers' file; of another format it is another file. */
+const format = '2';
 
 /** Answers to this question about this database, and to no other. */
 const fingerprint = (...parts: readonly string[]) =>

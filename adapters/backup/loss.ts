@@ -77,8 +77,11 @@ async function bySentinel(client: Client, at: Instant, filling: Filling | undefi
     : { condition: `age(t.xmin) < ${age}`, by: 'the sentinel, so up to the time between two of its rows more' };
 }
 
-/** @returns rows by table that a server as it was at `at` lacks; never a fault: a server that is silent is an unknown. */
-export async function lossAfter(live: ServerTarget, at: Instant, signal: AbortSignal): Promise<Loss> {
+/**
+ * @param until - counts what was written until then alone. @default - until now
+ * @returns rows by table that a server as it was at `at` lacks; never a fault: a server that is silent is an unknown.
+ */
+export async function lossAfter(live: ServerTarget, at: Instant, signal: AbortSignal, until?: Instant): Promise<Loss> {
   try {
     const filling = await readFilling(live, signal);
     if (filling && at < filling.endedAt) {
@@ -91,7 +94,10 @@ export async function lossAfter(live: ServerTarget, at: Instant, signal: AbortSi
       async (client): Promise<Loss> => {
         // One view of it, in which ages don't grow.
         await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        const measure = (await byCommitTimes(client, at)) ?? (await bySentinel(client, at, filling));
+        const measureOf = async (moment: Instant) =>
+          (await byCommitTimes(client, moment)) ?? (await bySentinel(client, moment, filling));
+        const measure = await measureOf(at);
+        const later = until === undefined ? undefined : await measureOf(until);
         if (!measure) {
           return { unknown: `${live.host} keeps no commit times (track_commit_timestamp) and no sentinel from before` };
         }
@@ -100,11 +106,12 @@ export async function lossAfter(live: ServerTarget, at: Instant, signal: AbortSi
            WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^(pg_|recovered_)'
              AND n.nspname NOT IN ('information_schema', 'standby_plan') ORDER BY 1, 2`,
         );
+        const condition = measure.condition + (later ? ` AND NOT (${later.condition})` : '');
         const rows: Record<string, number> = {};
         for (const { schema, name } of tables) {
           const from = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
           const found = await client.query<{ count: string }>(
-            `SELECT count(*)::text AS count FROM ONLY ${from} t WHERE ${measure.condition}`,
+            `SELECT count(*)::text AS count FROM ONLY ${from} t WHERE ${condition}`,
           );
           const count = Number(found.rows[0]?.count);
           if (count > 0) rows[schema === 'public' ? name : `${schema}.${name}`] = count;
@@ -118,6 +125,9 @@ export async function lossAfter(live: ServerTarget, at: Instant, signal: AbortSi
     return { unknown: (cause as Error).message };
   }
 }
+
+/** Also where nobody can tell. */
+export const isLoss = (loss: Loss): boolean => 'unknown' in loss || Object.keys(loss.rows).length > 0;
 
 export function describeLoss(loss: Loss, at: Instant): string {
   const since = `committed after ${new Date(at).toISOString()}`;

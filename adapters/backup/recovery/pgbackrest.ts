@@ -19,6 +19,7 @@ import { hiding, pause, serverExists, throwAwayMs, type Recovery, type Remains }
 
 const address = '127.0.0.1';
 const endedEarly = /recovery ended before configured recovery target was reached/;
+const logEnd = /redo done at ([0-9A-F]+\/[0-9A-F]+)/;
 const recordFile = 'restore.json';
 
 export interface PgBackRestRecoveryOptions {
@@ -54,6 +55,12 @@ const infoSchema = z.array(
   }),
 );
 
+/** What can be brought back, and the ends of the backups that it begins with. */
+interface Held {
+  readonly range: RecoveryRange;
+  readonly stops: readonly Instant[];
+}
+
 interface Place {
   readonly folder: string;
   readonly data: string;
@@ -65,14 +72,19 @@ export class PgBackRestRecovery implements Recovery {
 
   constructor(private readonly options: PgBackRestRecoveryOptions) {}
 
-  /** From the end of the oldest backup to the newest segment of the log in the archive. */
-  async range(call: Call): Promise<RecoveryRange> {
+  /**
+   * From the end of the oldest backup to when the newest segment of the log came into the archive: what the segment holds may have
+   * been committed well before, so the recovery point of a server that was restored is what it came to.
+   */
+  range = async (call: Call): Promise<RecoveryRange> => (await this.held(call)).range;
+
+  private async held(call: Call): Promise<Held> {
     const { tool, stanza, repository = 1 } = this.options;
     const { stdout: told } = await tool.run('info', ['--output=json'], call);
     const { backup, archive } = infoSchema.parse(JSON.parse(told))[0] ?? { backup: [], archive: [] };
     const stops = backup
       .filter((one) => one.database['repo-key'] === repository)
-      .map(({ timestamp }) => timestamp.stop);
+      .map(({ timestamp }) => timestamp.stop * 1_000);
     const newest = archive.at(-1);
     if (stops.length === 0 || !newest?.max) {
       throw new StandbyError('NoBackup', `pgBackRest has no backup of ${stanza} in repository ${repository}`);
@@ -81,14 +93,15 @@ export class PgBackRestRecovery implements Recovery {
     const args = [`--repo=${repository}`, '--output=json', `--filter=^${newest.max}-`, folder];
     const { stdout } = await tool.run('repo-ls', args, call);
     const files = z.record(z.string(), z.object({ time: z.number().optional() })).parse(JSON.parse(stdout));
-    const archived = Object.values(files).map(({ time }) => time ?? 0);
+    const archived = Object.values(files).map(({ time }) => (time ?? 0) * 1_000);
     // Its clock has whole seconds, and so has ours: a backup is good from the second after it on.
-    return { earliest: (Math.min(...stops) + 1) * 1_000, latest: Math.max(...stops, ...archived) * 1_000 };
+    return { stops, range: { earliest: Math.min(...stops) + 1_000, latest: Math.max(...stops, ...archived) } };
   }
 
   async restore(at: Instant | 'latest', call: Call, stay?: Stay): Promise<ThrowAwayServer> {
     const { stanza, login } = this.options;
-    await this.refuseOutside(at, call);
+    const { stops, range } = await this.held(call);
+    refuseOutside(at, range);
     const name = stay?.name ?? `restore-${randomBytes(4).toString('hex')}`;
     const place = await this.prepare(name, stay);
     const uncut = { ...call, signal: within(60_000) };
@@ -97,14 +110,16 @@ export class PgBackRestRecovery implements Recovery {
       await this.fetch(place, at, call);
       const early = await this.replay(place, stay !== undefined, call);
       const own = stay ? login : await this.makeLogin(place);
-      const reached = await this.lastReplayed(place);
-      // At the end of the log nobody can tell what was committed after it: what is there ends with its last commit.
-      const recoveryPoint = at === 'latest' || early ? reached : at;
-      if (early) call.progress(`the archived log ends before ${iso(at as Instant)}: its last commit is there`);
-      const server = { host: address, port: place.port, user: own.user, plain: true, name };
-      return hiding({ ...server, ...(recoveryPoint ? { recoveryPoint } : {}) }, own.password, () =>
-        this.remove(name, uncut),
+      // At the end of the log nobody can tell what was committed after it: what is there ends with its last commit, or its backup.
+      const reached = Math.max(
+        (await this.lastReplayed(place)) ?? 0,
+        ...stops.filter((stop) => at === 'latest' || stop < at),
       );
+      const recoveryPoint = at === 'latest' || early ? reached : at;
+      if (early)
+        call.progress(`the archived log ends before ${iso(at as Instant)}: it is as it was at ${iso(reached)}`);
+      const server = { host: address, port: place.port, user: own.user, plain: true, name, recoveryPoint };
+      return hiding(server, own.password, () => this.remove(name, uncut));
     } catch (cause) {
       await this.remove(name, uncut).catch(() => undefined);
       throw cause;
@@ -164,15 +179,6 @@ export class PgBackRestRecovery implements Recovery {
     );
   }
 
-  private async refuseOutside(at: Instant | 'latest', call: Call): Promise<void> {
-    const { earliest, latest } = await this.range(call);
-    if (at === 'latest' || (at >= earliest && at <= latest)) return;
-    throw new StandbyError(
-      'OutsideRange',
-      `${iso(at)} can't be restored: the backups reach from ${iso(earliest)} to ${iso(latest)}`,
-    );
-  }
-
   private async fetch({ folder, data }: Place, at: Instant | 'latest', call: Call): Promise<void> {
     const target =
       at === 'latest' ? [] : [`--target=${iso(at).replace('T', ' ').replace('Z', '+00')}`, '--target-action=promote'];
@@ -195,7 +201,9 @@ export class PgBackRestRecovery implements Recovery {
       return false;
     } catch (cause) {
       if (signal.aborted || !endedEarly.test((cause as Error).message)) throw cause;
-      await this.start(place, { ...settings, recovery_target_time: '' }, signal);
+      // To the same end again: what has come into the archive since may be later than what was asked for.
+      const [, end = ''] = logEnd.exec(logOf(place)) ?? [];
+      await this.start(place, { ...settings, recovery_target_time: '', recovery_target_lsn: end }, signal);
       return true;
     }
   }
@@ -203,14 +211,13 @@ export class PgBackRestRecovery implements Recovery {
   /** Returns when it has come to its moment and takes writes. @throws StandbyError RestoreFailed when it ends before. */
   private async start(place: Place, settings: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
     const { data, folder } = place;
-    const log = path.join(folder, 'postgres.log');
     const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${shellQuoted(value)}`);
     // What replays the log reads it by pgBackRest; the live server's spool and locks are not touched.
     const own = { PGBACKREST_ARCHIVE_ASYNC: 'n', PGBACKREST_LOCK_PATH: path.join(folder, 'lock') };
-    const lost = () => notReplayed(fs.existsSync(log) ? fs.readFileSync(log, 'utf8') : '');
+    const lost = () => notReplayed(logOf(place));
     const started = await this.run(
       'pg_ctl',
-      ['start', '-D', data, '-w', '-t', '300', '-l', log, '-o', options.join(' ')],
+      ['start', '-D', data, '-w', '-t', '300', '-l', logFile(place), '-o', options.join(' ')],
       {
         ...{ signal, env: { ...this.options.tool.secrets, ...own }, accept: [0, 1] },
       },
@@ -273,10 +280,13 @@ export class PgBackRestRecovery implements Recovery {
     return { user, password };
   }
 
+  /** To the microsecond: a loss that is counted from it does not count what is there. */
   private lastReplayed = (place: Place): Promise<Instant | undefined> =>
     this.inside(place, async (client) => {
-      const { rows } = await client.query<{ at: Date | null }>('SELECT pg_last_xact_replay_timestamp() AS at');
-      return rows[0]?.at?.getTime();
+      const { rows } = await client.query<{ at: number | null }>(
+        'SELECT (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000)::float8 AS at',
+      );
+      return rows[0]?.at ?? undefined;
     });
 
   private async inside<T>({ folder, port }: Place, act: (client: Client) => Promise<T>): Promise<T> {
@@ -296,14 +306,26 @@ export class PgBackRestRecovery implements Recovery {
   }
 }
 
+/** @throws StandbyError OutsideRange */
+function refuseOutside(at: Instant | 'latest', { earliest, latest }: RecoveryRange): void {
+  if (at === 'latest' || (at >= earliest && at <= latest)) return;
+  throw new StandbyError(
+    'OutsideRange',
+    `${iso(at)} can't be restored: the backups reach from ${iso(earliest)} to ${iso(latest)}`,
+  );
+}
+
 const iso = (at: Instant) => new Date(at).toISOString();
 const throwAwayRole = (name: string) => `standby_${name.replaceAll('-', '_')}`;
 /** `pg_ctl` hands the options to a shell. */
 const shellQuoted = (value: string) => `'${value.replaceAll("'", `'\\''`)}'`;
 
-/** The newest thing that the server's log says is wrong. */
+const logFile = ({ folder }: Place): string => path.join(folder, 'postgres.log');
+const logOf = (place: Place): string => (fs.existsSync(logFile(place)) ? fs.readFileSync(logFile(place), 'utf8') : '');
+
+/** The newest thing that the server's log says is wrong; that somebody asked too early whether it is open is not. */
 function notReplayed(log: string): StandbyError {
-  const fatal = [...log.matchAll(/(?:FATAL|PANIC): +(.+)$/gm)].at(-1)?.[1];
+  const fatal = [...log.matchAll(/(?:FATAL|PANIC): +(?!the database system is )(\S.*)$/gm)].at(-1)?.[1];
   return new StandbyError(
     'RestoreFailed',
     `the restored server did not come to its moment: ${fatal ?? 'its log does not say why'}`,

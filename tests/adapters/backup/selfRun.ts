@@ -40,9 +40,7 @@ export class SelfRun {
     fs.chmodSync(this.world.home, 0o711);
     await this.live.create();
     await this.live.sql(`ALTER SYSTEM SET archive_mode = on`);
-    await this.live.sql(
-      `ALTER SYSTEM SET archive_command = 'pgbackrest --config=${this.configuration} --stanza=shop archive-push %p'`,
-    );
+    await this.live.sql(`ALTER SYSTEM SET archive_command = '${this.archiveCommand}'`);
     await this.live.sql(`ALTER SYSTEM SET archive_timeout = '5s'`);
     await this.world.modules.process.stop(({ name }) => name === this.live.name);
     await this.live.start();
@@ -60,6 +58,25 @@ export class SelfRun {
       if (String(said?.['segment']) >= String(row?.['segment'])) return;
       if (Date.now() > end) throw new Error(`${String(row?.['segment'])} is not archived within 30 s`);
     }
+  }
+
+  /** The archive takes no more of the log, until it does again. */
+  async holdBack(held: boolean): Promise<void> {
+    await this.live.sql(
+      held
+        ? `ALTER SYSTEM SET archive_command = 'false'`
+        : `ALTER SYSTEM SET archive_command = '${this.archiveCommand}'`,
+    );
+    await this.live.sql('SELECT pg_reload_conf()');
+  }
+
+  /** As if the newest segment had come into the archive at that moment. */
+  pushedAt(at: number): void {
+    const archive = path.join(this.folder, 'repository', 'archive', 'shop');
+    const segments = fs
+      .readdirSync(archive, { recursive: true, encoding: 'utf8' })
+      .filter((name) => /[0-9A-F]{24}-[^/]+$/.test(name));
+    fs.utimesSync(path.join(archive, segments.sort().at(-1) as string), at / 1_000, at / 1_000);
   }
 
   get recovery(): PgBackRestRecovery {
@@ -90,6 +107,10 @@ export class SelfRun {
 
   private get configuration(): string {
     return path.join(this.folder, 'pgbackrest.conf');
+  }
+
+  private get archiveCommand(): string {
+    return `pgbackrest --config=${this.configuration} --stanza=shop archive-push %p`;
   }
 
   private get tool() {
