@@ -304,15 +304,23 @@ async function openWrites(deed: Deed): Promise<void> {
 
 async function cleanup(deed: Deed): Promise<void> {
   const { scene, call, now } = deed;
-  const remains = await scene.recovery.remains(call);
+  // One site may be silent: what is at the other one goes all the same.
+  const found = await Promise.allSettled(
+    scene.recoveries.map(async (recovery) =>
+      (await recovery.remains(call)).map((one) => ({ ...one, remove: () => recovery.remove(one.name, call) })),
+    ),
+  );
+  const remains = found.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+  const silent = found.find((one) => one.status === 'rejected');
   const over = remains.filter((one) => isOver(one, now));
   const lines = remains.map(
     (one) =>
       `${one.name}: by ${one.who}, from ${one.source}, until ${iso(one.expiresAt)}${over.includes(one) ? '' : '; it stays until then'}`,
   );
-  say(deed, 'RemainsFound', { remains }, lines);
+  say(deed, 'RemainsFound', { remains: remains.map(({ remove: _remove, ...one }) => one) }, lines);
   if (over.length > 0) await confirm(deed, `remove ${over.map(({ name }) => name).join(', ')}`, 'remove');
-  for (const { name } of over) await scene.recovery.remove(name, call);
+  for (const { remove } of over) await remove();
+  if (silent) throw silent.reason;
   const removed = over.map(({ name }) => name);
   say(deed, 'RemainsRemoved', { removed }, [removed.length > 0 ? 'removed' : 'nothing is left that is over']);
 }

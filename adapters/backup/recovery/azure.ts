@@ -208,14 +208,14 @@ export class AzureRecovery implements Recovery {
 
 const last = (path: string) => path.split('/').at(-1) ?? path;
 
-/** Removes restored servers whose time is over, at every site that a server of the plan is at: roles may have changed since. */
-export async function removeExpiredRestores(context: AdapterContext, now: Instant, call: Call): Promise<void> {
+/** At every site that a server of the plan is at: what was restored before roles changed lies at the other one. */
+export function recoveriesOf(context: AdapterContext, who: string): readonly AzureRecovery[] {
   const oneOfEach = new Map(serverPlaces(context).map(({ site, name }) => [site, name]));
-  await Promise.all(
-    [...oneOfEach.values()].map((server) =>
-      removeExpired(new AzureRecovery({ context, server, who: 'standby' }), now, call),
-    ),
-  );
+  return [...oneOfEach.values()].map((server) => new AzureRecovery({ context, server, who }));
+}
+
+export async function removeExpiredRestores(context: AdapterContext, now: Instant, call: Call): Promise<void> {
+  await Promise.all(recoveriesOf(context, 'standby').map((recovery) => removeExpired(recovery, now, call)));
 }
 
 /** What was made is removed also where somebody stopped what goes on. */

@@ -10,7 +10,7 @@ import { serverPlaces, serverTarget } from '../../places';
 import { admit, fence } from '../../postgres/admission';
 import type { ServerTarget } from '../../postgres/connection';
 import { openContext } from '../../wire';
-import { AzureRecovery } from './azure';
+import { AzureRecovery, recoveriesOf } from './azure';
 import type { Recovery } from './recovery';
 import { selfRunRecovery, selfRunServer } from './selfRun';
 
@@ -18,6 +18,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Scene {
   readonly recovery: Recovery;
+  /** Wherever restores may have left something. */
+  readonly recoveries: readonly Recovery[];
   readonly live: ServerTarget;
   /** Of the live server, as people call it. */
   readonly name: string;
@@ -52,6 +54,7 @@ async function managed(environment: Environment, signal: AbortSignal): Promise<S
   const live = serverTarget(context, place.name);
   return {
     recovery: new AzureRecovery({ context, server: place.name, who: who() }),
+    recoveries: recoveriesOf(context, who()),
     ...{ live, name: place.name, runs: runsFolder(environment) },
     newName: (at) => `${recoveredServer(company, { site: place.site, epoch: epoch + 1 })}-${stamp(at)}`,
     switchTo: ({ recoveryPoint }) => [
@@ -102,8 +105,9 @@ function selfRun(environment: Environment): Scene {
         `${live.host} has no epochs to close: stop its applications yourself, then leave the option out`,
       ),
     );
+  const recovery = selfRunRecovery(environment, who());
   return {
-    recovery: selfRunRecovery(environment, who()),
+    ...{ recovery, recoveries: [recovery] },
     ...{ live, name: live.host, runs: runsFolder(environment) },
     newName: (at) => `restored-${stamp(at)}`,
     switchTo: ({ host, port }) => [
