@@ -1,10 +1,12 @@
 import { CustomResource } from '@pulumi/kubernetes/apiextensions/customResource';
+import { Secret } from '@pulumi/kubernetes/core/v1/secret';
 import { Service } from '@pulumi/kubernetes/core/v1/service';
 import { Ingress } from '@pulumi/kubernetes/networking/v1/ingress';
 import * as pulumi from '@pulumi/pulumi';
 import type { Options } from '../options';
 import { kept, noWait } from './kept';
 import type { Platform } from './platform';
+import { publicAuthorities } from './publicAuthorities';
 
 export interface FrontArgs extends Pick<Platform, 'platform' | 'hosts' | 'identityFqdn'> {
   /** Name that the cluster finds the identity provider by. */
@@ -64,7 +66,7 @@ export type IdentityFrontArgs = Pick<FrontArgs, 'platform' | 'hosts' | 'identity
 /** The way from a cluster's ingress to the identity provider, which runs outside it. */
 export function identityFront(parent: pulumi.Resource, name: string, args: IdentityFrontArgs): void {
   identityService(parent, name, args);
-  identityIngress(parent, name, args);
+  identityIngress(parent, name, args, identityAuthorities(parent, name, args));
 }
 
 /** An internal name, so that the identity provider moves by DNS and the cluster's objects stay as they are. */
@@ -79,7 +81,22 @@ function identityService(parent: pulumi.Resource, name: string, args: IdentityFr
   );
 }
 
-function identityIngress(parent: pulumi.Resource, name: string, args: IdentityFrontArgs) {
+/** Who may sign the identity provider's certificate. */
+function identityAuthorities(parent: pulumi.Resource, name: string, args: IdentityFrontArgs) {
+  return new Secret(
+    `${name}-idp-authorities`,
+    {
+      metadata: { name: authoritiesName, namespace: args.platform },
+      type: 'Opaque',
+      stringData: { 'ca.crt': publicAuthorities() },
+    },
+    kept(parent, args.after),
+  );
+}
+
+const authoritiesName = 'idp-authorities';
+
+function identityIngress(parent: pulumi.Resource, name: string, args: IdentityFrontArgs, authorities: Secret) {
   const nginx = 'nginx.ingress.kubernetes.io';
   return new Ingress(
     `${name}-idp-ingress`,
@@ -92,8 +109,12 @@ function identityIngress(parent: pulumi.Resource, name: string, args: IdentityFr
           [`${nginx}/backend-protocol`]: 'HTTPS',
           // Container apps are told apart by host name; the public one goes along as X-Forwarded-Host.
           [`${nginx}/upstream-vhost`]: args.identityFqdn,
+          // In the handshake as well: one that names no host is reset. The controller ignores all of these without the secret.
+          [`${nginx}/proxy-ssl-secret`]: `${args.platform}/${authoritiesName}`,
           [`${nginx}/proxy-ssl-server-name`]: 'on',
           [`${nginx}/proxy-ssl-name`]: args.identityFqdn,
+          [`${nginx}/proxy-ssl-verify`]: 'on',
+          [`${nginx}/proxy-ssl-verify-depth`]: mostIntermediates,
           [`${nginx}/proxy-buffer-size`]: '16k',
         },
       },
@@ -110,6 +131,10 @@ function identityIngress(parent: pulumi.Resource, name: string, args: IdentityFr
         ],
       },
     },
-    kept(parent, args.after),
+    // A controller that finds no such secret answers 503.
+    kept(parent, authorities),
   );
 }
+
+/** Authorities between a certificate and the root: Azure has one, and two where a new root is vouched for by an old one. */
+const mostIntermediates = '3';

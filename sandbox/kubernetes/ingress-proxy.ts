@@ -3,9 +3,11 @@ import { randomUUID } from 'node:crypto';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Socket } from 'node:net';
+import * as tls from 'node:tls';
 import { Names } from '../network/names';
 import { routeTo, type Standpoint } from '../network/route';
 import type { Backend, Upstream } from './ingress-routes';
+import type { UpstreamTls } from './upstream-tls';
 
 /** nginx' own defaults, as the ingress controller sets them. */
 const largestBody = 1024 * 1024;
@@ -115,6 +117,7 @@ export class IngressProxy {
   ): Promise<void> {
     const targets = await this.targets(backend);
     if (!targets.length) return answer(response, 503);
+    if (isReset(backend)) return answer(response, 502);
     const body = await readBody(request);
     for (const [index, target] of targets.entries()) {
       try {
@@ -162,9 +165,7 @@ export class IngressProxy {
       headers: { ...headers, ...(body.length ? { 'content-length': body.length } : {}) },
       agent: this.agents[backend.protocol],
       timeout: readTimeoutMs,
-      ...(backend.protocol === 'https'
-        ? { servername: backend.tlsName ?? '', rejectUnauthorized: backend.verifyTls }
-        : {}),
+      ...(backend.protocol === 'https' ? tlsOptions(backend.tls) : {}),
     };
     return new Promise((resolve, reject) => {
       const upstream = (backend.protocol === 'https' ? https : http).request(options);
@@ -192,6 +193,21 @@ export class IngressProxy {
       upstream.end(body);
     });
   }
+}
+
+/** Container apps share their addresses: they reset a handshake that says no name. */
+const isReset = ({ protocol, tls: options, upstreams }: Backend) =>
+  protocol === 'https' &&
+  !options?.says &&
+  upstreams.some(({ hosts }) => hosts.some((host) => host.endsWith('.azurecontainerapps.io')));
+
+function tlsOptions(options: UpstreamTls | undefined): https.RequestOptions {
+  if (!options) return { servername: '', rejectUnauthorized: false };
+  const { ca, name, says, verifies } = options;
+  return {
+    ...{ ca, servername: says ? name : '', rejectUnauthorized: verifies },
+    checkServerIdentity: (_, certificate) => tls.checkServerIdentity(name, certificate),
+  };
 }
 
 function forwardedHeaders(

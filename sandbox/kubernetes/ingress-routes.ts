@@ -4,11 +4,11 @@ import type {
   V1HTTPIngressPath,
   V1Ingress,
   V1IngressServiceBackend,
+  V1Secret,
   V1Service,
 } from '@kubernetes/client-node';
 import { machineAddress } from '../network/route';
-
-const annotation = (name: string) => `nginx.ingress.kubernetes.io/${name}`;
+import { annotation, upstreamTls, type UpstreamTls } from './upstream-tls';
 
 export interface Upstream {
   /** Addresses of ready endpoints, or the one name of an ExternalName service. */
@@ -21,9 +21,8 @@ export interface Backend {
   readonly protocol: 'http' | 'https';
   /** Host header for the upstream. @default - the request's own */
   readonly vhost?: string;
-  /** Name sent in the TLS handshake. @default - none, as nginx has it */
-  readonly tlsName?: string;
-  readonly verifyTls: boolean;
+  /** How it speaks TLS to the upstream. @default - it names no host and verifies nothing, as nginx has it */
+  readonly tls?: UpstreamTls;
   readonly redirectToHttps: boolean;
   /** Several, one for each port group of the endpoints. Empty: nobody is ready. */
   readonly upstreams: readonly Upstream[];
@@ -39,6 +38,7 @@ export class Routes {
   readonly ingresses = new Map<string, V1Ingress>();
   readonly services = new Map<string, V1Service>();
   readonly slices = new Map<string, V1EndpointSlice>();
+  readonly secrets = new Map<string, V1Secret>();
 
   hostsOf(ingressClass: string): ReadonlySet<string> {
     const mine = [...this.ingresses.values()].filter((one) => one.spec?.ingressClassName === ingressClass);
@@ -53,17 +53,17 @@ export class Routes {
     const notes = match.ingress.metadata?.annotations ?? {};
     const protocol = notes[annotation('backend-protocol')]?.toUpperCase() === 'HTTPS' ? 'https' : 'http';
     const vhost = notes[annotation('upstream-vhost')];
-    const tlsName = notes[annotation('proxy-ssl-name')] ?? vhost;
-    const secured = (match.ingress.spec?.tls ?? []).some((tls) => tls.hosts?.some((one) => hostMatches(one, host)));
+    const namespace = match.ingress.metadata?.namespace ?? '';
+    const tls = upstreamTls(notes, namespace, this.secrets);
+    const secured = (match.ingress.spec?.tls ?? []).some((one) => one.hosts?.some((name) => hostMatches(name, host)));
     return {
       protocol,
       ...(vhost ? { vhost } : {}),
-      ...(tlsName && notes[annotation('proxy-ssl-server-name')] === 'on' ? { tlsName } : {}),
-      verifyTls: notes[annotation('proxy-ssl-verify')] === 'on',
+      ...(tls && tls !== 'denied' ? { tls } : {}),
       redirectToHttps:
         notes[annotation('force-ssl-redirect')] === 'true' ||
         (secured && notes[annotation('ssl-redirect')] !== 'false'),
-      upstreams: this.upstreams(match.ingress.metadata?.namespace ?? '', service),
+      upstreams: tls === 'denied' ? [] : this.upstreams(namespace, service),
     };
   }
 

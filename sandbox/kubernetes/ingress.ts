@@ -7,6 +7,7 @@ import type {
   KubernetesObject,
   V1EndpointSlice,
   V1Ingress,
+  V1Secret,
   V1Service,
 } from '@kubernetes/client-node';
 import { standpointIn } from '../network/standpoints';
@@ -155,7 +156,7 @@ const addressOf = (resource: NginxIngressController) => resource.spec.loadBalanc
 /** Follows the cluster's ingress objects and serves them. */
 export async function serveIngress(cluster: Cluster): Promise<void> {
   const ingresses = new Ingresses(cluster);
-  const { services, slices, ingresses: rules } = ingresses.routes;
+  const { services, slices, secrets, ingresses: rules } = ingresses.routes;
   const loadBalancers = new LoadBalancers(cluster, ingresses.routes);
   const keep = <T extends KubernetesObject>(map: Map<string, T>, object: T, gone: boolean) => {
     if (gone) map.delete(keyOf(object));
@@ -166,6 +167,12 @@ export async function serveIngress(cluster: Cluster): Promise<void> {
     '/apis/discovery.k8s.io/v1/endpointslices',
     () => cluster.discovery.listEndpointSliceForAllNamespaces(),
     (slice, gone) => keep(slices, slice, gone),
+  );
+  await follow<V1Secret>(
+    cluster,
+    '/api/v1/secrets',
+    () => cluster.core.listSecretForAllNamespaces(),
+    (secret, gone) => keep(secrets, secret, gone),
   );
   await follow<V1Service>(
     cluster,

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { X509Certificate } from 'node:crypto';
 import { SiteIdentity } from '../../components/access/siteIdentity';
 import { DatabaseAdmission } from '../../components/access/databaseAdmission';
 import { ReaderGrant } from '../../components/access/readerGrant';
@@ -270,6 +271,26 @@ describe('workload', () => {
     expect(kinds('NetworkPolicy')).to.have.length(1);
     for (const { name, retainOnDelete } of resources.filter(({ custom }) => custom))
       expect(retainOnDelete, name).to.equal(true);
+  });
+
+  it('PlatformSite: the ingress names the identity provider in the handshake, and takes it from public authorities alone', async () => {
+    const resources = await made(() => new PlatformSite('platform', site));
+    const { inputs } = one(resources, 'kubernetes:core/v1:Secret', 'platform-front-idp-authorities');
+    const { 'ca.crt': authorities = '' } = inputs['stringData'] as Record<string, string>;
+    const certificates = authorities.split(/(?<=-----END CERTIFICATE-----\n)/).map((pem) => new X509Certificate(pem));
+    expect(certificates.map(({ subject }) => /^CN=(.*)$/m.exec(subject)?.[1])).to.deep.equal([
+      ...['DigiCert Global Root G2', 'DigiCert Global Root G3'],
+      ...['DigiCert TLS ECC P384 Root G5', 'DigiCert TLS RSA4096 Root G5'],
+      ...['Microsoft ECC Root Certificate Authority 2017', 'Microsoft RSA Root Certificate Authority 2017'],
+    ]);
+    const ingress = one(resources, 'kubernetes:networking.k8s.io/v1:Ingress', 'platform-front-idp-ingress');
+    const nginx = 'nginx.ingress.kubernetes.io';
+    expect((ingress.inputs['metadata'] as { annotations: Json }).annotations).to.include({
+      [`${nginx}/proxy-ssl-secret`]: 'moodtalk/idp-authorities',
+      [`${nginx}/proxy-ssl-server-name`]: 'on',
+      [`${nginx}/proxy-ssl-name`]: 'idp.example',
+      [`${nginx}/proxy-ssl-verify`]: 'on',
+    });
   });
 
   it('PlatformSite: each instance with probes, limits, no rights, and its secrets by reference', async () => {

@@ -2,7 +2,9 @@ import { expect } from 'chai';
 import { execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as https from 'node:https';
+import { rootCertificates, type TLSSocket } from 'node:tls';
 import { request } from 'undici';
+import { publicAuthorities } from '../../components/workload/publicAuthorities';
 import { referenceTo } from '../../sandbox/application/registry';
 import { NameServer } from './names';
 import { container, controller, deployment, externalService, image, ingress, named, pod, service } from './objects';
@@ -15,6 +17,7 @@ interface Echo {
   readonly greeting: string;
   readonly token: string;
   readonly file: string;
+  readonly servername?: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -273,33 +276,68 @@ describe('a cluster of the sandbox', function () {
     await kubectl('delete', 'service', 'balanced');
   });
 
-  it('sends an ExternalName backend to its name, over TLS, with the host that the annotation says', async () => {
-    const address = world.plan.containerApp(0);
-    names.table.set('idp.internal.azurecontainerapps.io', [address]);
-    const certificate = await world.modules.authority.issue(['idp.internal.azurecontainerapps.io']);
-    const upstream = https.createServer(certificate, (incoming, response) => {
-      response.end(JSON.stringify({ headers: incoming.headers, address: incoming.socket.remoteAddress }));
-    });
-    await new Promise<void>((resolve) => upstream.listen(8443, address, resolve));
-    try {
-      await world.apply(
-        externalService('away', 'idp.internal.azurecontainerapps.io'),
-        ingress('away', 'away.moodtalk.ch', 443, {
-          'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS',
-          'nginx.ingress.kubernetes.io/upstream-vhost': 'idp.internal.azurecontainerapps.io',
-        }),
-      );
-      const { body } = await until('the route', async () => {
-        const answer = await visit('away.moodtalk.ch');
-        return answer.status === 200 ? answer : undefined;
+  describe('with an ExternalName backend behind TLS', () => {
+    const host = 'idp.internal.azurecontainerapps.io';
+    const nginx = 'nginx.ingress.kubernetes.io';
+    const annotations = {
+      [`${nginx}/backend-protocol`]: 'HTTPS',
+      [`${nginx}/upstream-vhost`]: host,
+      [`${nginx}/proxy-ssl-server-name`]: 'on',
+      [`${nginx}/proxy-ssl-name`]: host,
+      [`${nginx}/proxy-ssl-verify`]: 'on',
+    };
+    const secret = { [`${nginx}/proxy-ssl-secret`]: 'default/authorities' };
+    const authorities = (pem: string) => named('Secret', 'authorities', { stringData: { 'ca.crt': pem } });
+    let upstream: https.Server;
+
+    before(async () => {
+      const address = world.plan.containerApp(0);
+      names.table.set(host, [address]);
+      upstream = https.createServer(await world.modules.authority.issue([host]), (incoming, response) => {
+        const { remoteAddress, servername } = incoming.socket as TLSSocket;
+        response.end(JSON.stringify({ headers: incoming.headers, address: remoteAddress, servername }));
       });
-      expect(body.headers['host']).to.equal('idp.internal.azurecontainerapps.io');
-      expect(body.headers['x-forwarded-host']).to.equal('away.moodtalk.ch');
-      expect(body.address).to.equal(world.plan.publicIp(0));
-    } finally {
+      await new Promise<void>((resolve) => upstream.listen(8443, address, resolve));
+      await world.apply(externalService('away', host));
+    });
+
+    after(() => {
       upstream.closeAllConnections();
       upstream.close();
-    }
+    });
+
+    const answers = (status: number) =>
+      until(`an answer with ${status}`, async () => {
+        const answer = await visit('away.moodtalk.ch');
+        return answer.status === status ? answer : undefined;
+      });
+
+    it('names no host in the handshake without a secret, whatever else is annotated: the upstream resets it', async () => {
+      await world.apply(ingress('away', 'away.moodtalk.ch', 443, annotations));
+      await answers(502);
+    });
+
+    it('refuses while the secret is missing, and an upstream that none of its authorities has signed', async () => {
+      await world.apply(ingress('away', 'away.moodtalk.ch', 443, { ...annotations, ...secret }));
+      await answers(503);
+      await world.apply(authorities(rootCertificates[0] ?? ''));
+      await answers(502);
+    });
+
+    it('sends it to its name, in the handshake and as the host that the annotation says', async () => {
+      await world.apply(authorities(publicAuthorities()));
+      const { body } = await answers(200);
+      expect(body.servername).to.equal(host);
+      expect(body.headers['host']).to.equal(host);
+      expect(body.headers['x-forwarded-host']).to.equal('away.moodtalk.ch');
+      expect(body.address).to.equal(world.plan.publicIp(0));
+    });
+
+    it('refuses an upstream whose certificate is for another name', async () => {
+      const other = { [`${nginx}/proxy-ssl-name`]: 'other.internal.azurecontainerapps.io' };
+      await world.apply(ingress('away', 'away.moodtalk.ch', 443, { ...annotations, ...secret, ...other }));
+      await answers(502);
+    });
   });
 
   it('adopts running pods after a kill of the agent, and ends those that were deleted meanwhile', async () => {
@@ -332,7 +370,6 @@ describe('a cluster of the sandbox', function () {
     expect(processes('/web-')).to.have.length(0);
     await until('503', async () => ((await visit('web.moodtalk.ch')).status === 503 ? true : undefined));
     names.table.set('other.moodtalk.ch', [world.plan.publicIp(0)]);
-    await kubectl('delete', 'ingress', 'away');
     const answer = await visit('other.moodtalk.ch').catch((cause: unknown) => cause as Error & { code: string });
     expect(answer).to.have.property('code', 'ERR_TLS_CERT_ALTNAME_INVALID');
   });
