@@ -110,6 +110,8 @@ function managedCluster(
       },
       // The default controller would open a second address; ours is a NginxIngressController of the failover stack.
       ingressProfile: { webAppRouting: { enabled: true, nginx: { defaultIngressControllerType: 'None' } } },
+      // The controller takes its certificate from a key vault by this driver alone, and a renewed one by its rotation.
+      addonProfiles: { azureKeyvaultSecretsProvider: { enabled: true, config: { enableSecretRotation: 'true' } } },
       oidcIssuerProfile: { enabled: true },
       securityProfile: { workloadIdentity: { enabled: true } },
       autoUpgradeProfile: { upgradeChannel: 'patch', nodeOSUpgradeChannel: 'NodeImage' },

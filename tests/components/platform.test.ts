@@ -53,6 +53,9 @@ describe('cluster', () => {
     expect(cluster['resourceName']).to.equal('aks-x-prod');
     expect(cluster['networkProfile']).to.include({ outboundType: 'userAssignedNATGateway' });
     expect(cluster['securityProfile']).to.deep.equal({ workloadIdentity: { enabled: true } });
+    expect(cluster['addonProfiles']).to.deep.equal({
+      azureKeyvaultSecretsProvider: { enabled: true, config: { enableSecretRotation: 'true' } },
+    });
     const role = one(resources, 'azure-native:authorization:RoleAssignment', 'cluster-network').inputs;
     expect(role).to.include({ scope: group, principalId: 'principal-id-x-prod-cluster' });
   });
