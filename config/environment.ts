@@ -91,7 +91,7 @@ export const environmentSchema = z.strictObject({
         allowed: 'lower-case letters, digits and hyphens',
         fix: 'write a name such as moodtalk',
       }),
-      minReplicas: f.whole(0, 3, 'Instances that run; with 0 it starts when somebody asks it.', 1),
+      minReplicas: f.whole(0, 1, 'Instances that run, never more than one; with 0 it starts when somebody asks it.', 1),
     }),
     { description: 'Identity provider.', allowed: 'image, realm, minReplicas' },
   ),

@@ -34,7 +34,7 @@ export class DocumentStore extends pulumi.ComponentResource {
       accessTier: 'Hot',
       containerName,
       versions: true,
-      undeleteDays: pulumi.output(args.retentionDays).apply((days) => Math.min(days, longestUndelete)),
+      undeleteDays: args.retentionDays,
       // Of the account, so of every version: a container's own policy would forbid a document's second version.
       immutableVersions: {
         enabled: true,
@@ -64,6 +64,4 @@ export class DocumentStore extends pulumi.ComponentResource {
   }
 }
 
-/** What the vendor takes. */
-const longestUndelete = 365;
 const usualCoolAfterDays = 30;

@@ -4,7 +4,7 @@ import { BlobServiceProperties } from '@pulumi/azure-native/storage/blobServiceP
 import { ManagementPolicy } from '@pulumi/azure-native/storage/managementPolicy';
 import { StorageAccount, type StorageAccountArgs } from '@pulumi/azure-native/storage/storageAccount';
 import type * as inputs from '@pulumi/azure-native/types/input';
-import type * as pulumi from '@pulumi/pulumi';
+import * as pulumi from '@pulumi/pulumi';
 
 /** Where a store is, and under what name. */
 export interface StoragePlace {
@@ -21,7 +21,7 @@ export interface PrivateStorageArgs extends StoragePlace {
   readonly containerName: pulumi.Input<string>;
   /** Earlier versions of a blob stay when it is written again. */
   readonly versions: boolean;
-  /** Days that a deleted blob or container can be brought back. */
+  /** Days that a deleted blob or container can be brought back; of more than 365 the vendor takes 365. */
   readonly undeleteDays: pulumi.Input<number>;
   /** Every version of every blob has an immutability policy. Only when the account is made. @default - none */
   readonly immutableVersions?: NonNullable<StorageAccountArgs['immutableStorageWithVersioning']>;
@@ -60,7 +60,11 @@ function storageAccount(parent: pulumi.Resource, name: string, args: PrivateStor
   );
 }
 
+/** What the vendor takes. */
+const longestUndelete = 365;
+
 function blobService(parent: pulumi.Resource, name: string, args: PrivateStorageArgs, account: StorageAccount) {
+  const days = pulumi.output(args.undeleteDays).apply((wanted) => Math.min(wanted, longestUndelete));
   return new BlobServiceProperties(
     `${name}-blobs`,
     {
@@ -68,8 +72,8 @@ function blobService(parent: pulumi.Resource, name: string, args: PrivateStorage
       accountName: account.name,
       blobServicesName: 'default',
       isVersioningEnabled: args.versions,
-      deleteRetentionPolicy: { enabled: true, days: args.undeleteDays },
-      containerDeleteRetentionPolicy: { enabled: true, days: args.undeleteDays },
+      deleteRetentionPolicy: { enabled: true, days },
+      containerDeleteRetentionPolicy: { enabled: true, days },
     },
     { parent },
   );

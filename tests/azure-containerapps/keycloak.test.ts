@@ -142,6 +142,7 @@ describe('azure: Keycloak as a container app', function () {
     expect(await refusal(put({ ...dangling, configuration: { ...dangling.configuration, secrets: [] } }))).to.equal(
       '400 ContainerAppInvalidParameter',
     );
+    expect(await refusal(put(wanted({ minReplicas: 2 })))).to.equal('400 ContainerAppInvalidParameter');
     expect(await refusal(put({ ...wanted(), location: 'northeurope' }))).to.equal('400 ContainerAppInvalidParameter');
     expect(pid()).to.equal(undefined);
   });

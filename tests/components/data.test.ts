@@ -202,4 +202,16 @@ describe('backup', () => {
     const rules = JSON.stringify(one(resources, 'azure-native:storage:ManagementPolicy', 'backup-lifecycle').inputs);
     expect(rules.match(/GreaterThan":36/g), 'nothing goes before its time').to.have.length(2);
   });
+
+  it('BackupStorage: is immutable for ten years where that is wanted; what is deleted comes back for one, the most there is', async () => {
+    const args = { ...place, accountName: 'stxbackup', redundancy: 'Standard_GRS', retentionDays: 3650 };
+    const resources = await made(() => new BackupStorage('backup', args));
+    expect(one(resources, 'azure-native:storage:BlobServiceProperties', 'backup-blobs').inputs).to.deep.include({
+      deleteRetentionPolicy: { enabled: true, days: 365 },
+      containerDeleteRetentionPolicy: { enabled: true, days: 365 },
+    });
+    expect(
+      one(resources, 'azure-native:storage:BlobContainerImmutabilityPolicy', 'backup-immutability').inputs,
+    ).to.include({ immutabilityPeriodSinceCreationInDays: 3650 });
+  });
 });

@@ -130,6 +130,12 @@ describe('configuration', () => {
       36,
     ],
     [
+      'a second instance of the identity provider',
+      () => environment(within('identity', { minReplicas: 2 })),
+      'identity.minReplicas',
+      2,
+    ],
+    [
       'a recipient that is no public key',
       () => failover({ backup: { ...backup, recipients: [backup.recipients[0], 'age1short'] } }),
       'backup.recipients[1]',

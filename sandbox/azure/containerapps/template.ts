@@ -124,7 +124,10 @@ export function deploymentOf(ctx: Context, body: ArmContent, secrets: Secrets, d
   const ingress = part(part(body.properties, 'configuration'), 'ingress');
   const targetPort = Number(ingress['targetPort'] ?? 8080);
   const domains = list(ingress['customDomains']).map((each) => text(each['name']));
-  const { minReplicas } = part(part(body.properties, 'template'), 'scale');
+  const { minReplicas, maxReplicas } = part(part(body.properties, 'template'), 'scale');
+  if (Number(minReplicas ?? 0) > Number(maxReplicas ?? 10)) {
+    throw wrong('template.scale', `minReplicas ${String(minReplicas)} is more than maxReplicas ${String(maxReplicas)}`);
+  }
   const address = ctx.address('containerApp');
   const site = ctx.site as NonNullable<Context['site']>;
   const content = {
