@@ -138,7 +138,8 @@ function deployment(parent: pulumi.Resource, name: string, args: AgentArgs, depe
         template: { metadata: { labels }, spec: agentPod(args, labels) },
       },
     },
-    { ...kept(parent), dependsOn, customTimeouts: { create: '5m', update: '5m' } },
+    // It is ready when it has looked at the store, and a new role may take the vendor ten minutes to heed.
+    { ...kept(parent), dependsOn, customTimeouts: { create: '15m', update: '5m' } },
   );
 }
 

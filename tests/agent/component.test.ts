@@ -50,6 +50,11 @@ describe('the agent’s component', () => {
     expect(one(await resources, 'kubernetes:core/v1:Secret', 'agent-secret').secrets).to.not.deep.equal([]);
   });
 
+  it('may take longer to be ready for the first time than a new role takes to count', async () => {
+    const { createTimeout } = one(await resources, 'kubernetes:apps/v1:Deployment', 'agent-deployment');
+    expect(createTimeout).to.equal('15m');
+  });
+
   it('is asked also while it is not ready', async () => {
     const service = one(await resources, 'kubernetes:core/v1:Service', 'agent-service').inputs as { spec: Json };
     expect(service.spec).to.include({ publishNotReadyAddresses: true });

@@ -18,6 +18,8 @@ export interface Registered {
   readonly protect: boolean;
   readonly retainOnDelete: boolean;
   readonly ignoreChanges: readonly string[];
+  /** How long its creation may take; empty: as long as the provider says. */
+  readonly createTimeout: string;
   readonly custom: boolean;
   /** Name of the resource that it belongs to. */
   readonly parent: string;
@@ -163,6 +165,7 @@ interface Request {
   getProtect(): boolean;
   getRetainondelete(): boolean;
   getIgnorechangesList(): string[];
+  getCustomtimeouts(): { getCreate(): string } | undefined;
   getCustom(): boolean;
   getParent(): string;
 }
@@ -242,6 +245,7 @@ function listen(monitor: { registerResource: Register }, resources: Registered[]
       protect: request.getProtect(),
       retainOnDelete: request.getRetainondelete(),
       ignoreChanges: request.getIgnorechangesList(),
+      createTimeout: request.getCustomtimeouts()?.getCreate() ?? '',
       custom: request.getCustom(),
       parent: request.getParent().split('::').at(-1) ?? '',
       secrets,
