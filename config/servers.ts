@@ -13,11 +13,18 @@ export interface ServerPlan {
   readonly identity: boolean;
   /** It follows its source and takes no writes. */
   readonly streaming: boolean;
+  /**
+   * Its backups are copied to the paired region. Azure gives that to no replica, and to no server that is made while that region is
+   * gone: those have their second copy when they are replicated again.
+   */
+  readonly geoRedundant: boolean;
 }
 
 export const builtServer = (company: string, site: Site): string => `psql-${company}-${site}`;
 export const recoveredServer = (company: string, recovery: Pick<Recovery, 'site' | 'epoch'>): string =>
   `psql-${company}-${recovery.site}-e${recovery.epoch}`;
+
+export const isGeoRedundant = ({ method }: Pick<Recovery, 'method'>): boolean => method === 'pointInTimeRestore';
 
 /** @returns name of the server that the choice stands for; undefined when `restored` is asked for and nothing was recovered. */
 export function chosen(choice: 'prod' | 'restored', { company, recoveries }: Switch): string | undefined {
@@ -37,11 +44,11 @@ export function productionServers(config: Switch): ServerPlan[] {
   const use = (name: string) => ({ database: name === database, identity: name === identity });
   const own = builtServer(config.company, 'prod');
   return [
-    { name: own, site: 'prod', ...use(own), streaming: false },
+    { name: own, site: 'prod', ...use(own), streaming: false, geoRedundant: true },
     ...config.recoveries.map((recovery): ServerPlan => {
       const name = recoveredServer(config.company, recovery);
       const streaming = recovery.method === 'replica' && recovery.promoted !== true;
-      return { name, site: recovery.site, recovery, ...use(name), streaming };
+      return { name, site: recovery.site, recovery, ...use(name), streaming, geoRedundant: isGeoRedundant(recovery) };
     }),
   ];
 }

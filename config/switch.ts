@@ -5,6 +5,7 @@ import type { Issue } from './issues';
 import {
   builtServer,
   chosen,
+  isGeoRedundant,
   lostCluster,
   lostSite,
   nextWork,
@@ -239,10 +240,10 @@ function sourceIssues(config: Switch, recovery: Recovery, index: number): Issue[
       `a copy in the same region does not outlive it: set site to ${otherSite(sourceSite)}, or another source`,
     );
   }
-  if (source?.method === 'replica' && recovery.method === 'geoRestore') {
+  if (source && !isGeoRedundant(source) && recovery.method === 'geoRestore') {
     return refuse(
       'a server that has geo-redundant backups',
-      `${recovery.from} was made as a replica, which can't have them: use method replica`,
+      `${recovery.from} was made by ${source.method}, which gives it none: use method replica, or import`,
     );
   }
   if (source?.method === 'replica' && source.promoted !== true) {

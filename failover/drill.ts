@@ -19,7 +19,7 @@ export function drillSource(servers: readonly ServerPlan[], moment: boolean): Dr
   const inUse = servers.find((server) => server.database);
   if (!inUse)
     throw new StandbyError('NoDrillSource', 'no server is in use: set standby:database to one that holds the data');
-  const backedUpThere = inUse.site === 'prod' && inUse.recovery?.method !== 'replica';
+  const backedUpThere = inUse.site === 'prod' && inUse.geoRedundant;
   return { server: inUse.name, site: inUse.site, method: backedUpThere && !moment ? 'geoRestore' : 'clone' };
 }
 

@@ -30,9 +30,9 @@ interface Way {
 
 function azure(situation: Situation): Way {
   const { current, observation, now } = situation;
-  const { name, recovery } = current.plan;
-  if (recovery?.method === 'replica') {
-    return { verdict: refused(`${name} was made as a replica, which has no geo-redundant backup`) };
+  const { name, recovery, geoRedundant } = current.plan;
+  if (!geoRedundant) {
+    return { verdict: refused(`${name} was made by ${recovery?.method}, which gives it no geo-redundant backup`) };
   }
   const backup = fresh(observation.backups[name], now);
   if (!backup) {

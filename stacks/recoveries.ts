@@ -105,6 +105,7 @@ function recoveryServer(
       promotion: recovery.promotion ?? 'planned',
       beginning: { version, administrator: user, password: known.prod.secrets.databasePassword },
       ...{ sku, tier, storageGb, backupRetentionDays },
+      geoRedundantBackup: server.geoRedundant && pairOf(outputs.region) !== undefined,
       siteAddress: outputs.network.egressAddress,
       operatorAddresses: outputs.database.operatorAddresses,
       frozen: server.frozen,

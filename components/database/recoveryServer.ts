@@ -33,6 +33,8 @@ export interface RecoveryServerArgs {
   readonly storageGb: pulumi.Input<number>;
   /** 7 to 35. */
   readonly backupRetentionDays: pulumi.Input<number>;
+  /** Backups are copied to the paired region, which must be up when the server is made. It can't be changed later. */
+  readonly geoRedundantBackup: boolean;
   /** The fixed address of the site that it is made at. */
   readonly siteAddress: pulumi.Input<string>;
   /** @default - [] */
@@ -63,6 +65,7 @@ export class RecoveryServer extends pulumi.ComponentResource {
         'administratorLogin',
         'administratorLoginPassword',
         'version',
+        'backup.geoRedundantBackup',
       ]),
     });
     firewall(this, name, args, server.name);
@@ -81,11 +84,15 @@ function recovered(args: RecoveryServerArgs) {
     serverName: args.serverName,
     sku: { name: args.sku, tier: args.tier },
     storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
+    backup: {
+      backupRetentionDays: args.backupRetentionDays,
+      geoRedundantBackup: args.geoRedundantBackup ? 'Enabled' : 'Disabled',
+    },
     network: { publicNetworkAccess: 'Enabled' },
     // The vendor does not tell how a server was made; policies and people must know.
     tags: { 'standby-method': args.method },
   };
-  const { backupRetentionDays, beginning } = args;
+  const { beginning } = args;
   if (args.method === 'import') {
     return {
       ...shape,
@@ -94,7 +101,6 @@ function recovered(args: RecoveryServerArgs) {
       authConfig: { passwordAuth: 'Enabled', activeDirectoryAuth: 'Disabled' },
       administratorLogin: beginning.administrator,
       administratorLoginPassword: pulumi.secret(beginning.password),
-      backup: { backupRetentionDays, geoRedundantBackup: 'Enabled' },
     };
   }
   if (args.method !== 'replica') {
@@ -104,15 +110,12 @@ function recovered(args: RecoveryServerArgs) {
       sourceServerResourceId: args.sourceServerId,
       // Asked for once, when the server is made; ignored ever after, so no later run differs.
       pointInTimeUTC: args.pointInTime ?? new Date().toISOString(),
-      backup: { backupRetentionDays, geoRedundantBackup: 'Enabled' },
     };
   }
   return {
     ...shape,
     createMode: 'Replica',
     sourceServerResourceId: args.sourceServerId,
-    // The vendor gives replicas no geo-redundant backup, also after their promotion.
-    backup: { backupRetentionDays, geoRedundantBackup: 'Disabled' },
     ...(args.promoted ? { replica: promotion(args.promotion ?? 'planned') } : {}),
   };
 }

@@ -13,8 +13,9 @@ const region = (resource: Resource) => readLower(resource.props, 'location').rep
 const replicatingRoles = ['asyncreplica', 'geoasyncreplica'];
 
 /** The vendor forgets how a server was made: what a stack validation sees of it is the answer, so the server carries a tag. */
-const madeAsReplica = ({ props }: Resource) =>
-  readLower(props, 'createMode') === 'replica' || readLower(props, 'tags.standby-method') === 'replica';
+const method = ({ props }: Resource) => readLower(props, 'tags.standby-method');
+const madeAsReplica = (server: Resource) =>
+  readLower(server.props, 'createMode') === 'replica' || method(server) === 'replica';
 
 /** A promoted replica is a server of its own: it was created as a replica, but follows nobody any more. */
 function isPromoted(server: Resource): boolean {
@@ -26,6 +27,9 @@ function isPromoted(server: Resource): boolean {
 const isReplica = (server: Resource) =>
   !isPromoted(server) &&
   (madeAsReplica(server) || replicatingRoles.includes(readLower(server.props, 'replicationRole')));
+
+/** Made in a change of role, where no geo-redundant backup can be had. */
+const awaitsReprotect = (server: Resource) => isPromoted(server) || ['georestore', 'import'].includes(method(server));
 
 const hasGeoBackup = (server: Resource) => readLower(server.props, 'backup.geoRedundantBackup') === 'enabled';
 const hasReplicaElsewhere = (server: Resource, stack: Stack) =>
@@ -61,7 +65,7 @@ export const secondRegion = defineRule<{ elsewhere: readonly string[] }>({
   *check(resource, { elsewhere }, stack) {
     if (elsewhere.includes(resource.name) || isOfDrill(resource, stack)) return;
     if (resource.type === postgres) {
-      if (isReplica(resource) || isPromoted(resource) || hasReplicaElsewhere(resource, stack)) return;
+      if (isReplica(resource) || awaitsReprotect(resource) || hasReplicaElsewhere(resource, stack)) return;
       yield* needs(resource, 'backup.geoRedundantBackup', /^enabled$/i, '"Enabled", or a replica in another region');
     } else if (resource.type === sqlDatabase) {
       if (isSecondary(resource) || hasFailoverGroup(resource, stack)) return;
@@ -84,23 +88,26 @@ export const secondRegion = defineRule<{ elsewhere: readonly string[] }>({
 });
 
 /**
- * Geo-redundant backup can be chosen only when a server is made, and not for a replica. So a promoted replica must not block
- * the way home; it is told that the next act is due instead.
+ * Geo-redundant backup can be chosen only when a server is made, and neither for a replica nor while the paired region is gone. So
+ * a server that was promoted or restored must not block the way home; it is told that the next act is due instead.
  */
 export const reprotect = defineRule({
   name: 'reprotect',
-  description: 'A promoted replica is replicated in the reverse direction as soon as the site it came from is back',
+  description:
+    'A promoted or restored server is replicated in the reverse direction as soon as the site it came from is back',
   standard,
   level: 'advisory',
   scope: 'stack',
   types: [postgres],
   settings: {},
   *check(resource, _settings, stack): Iterable<Violation> {
-    if (!isPromoted(resource) || hasGeoBackup(resource) || hasReplicaElsewhere(resource, stack)) return;
+    if (!awaitsReprotect(resource) || isOfDrill(resource, stack)) return;
+    if (hasGeoBackup(resource) || hasReplicaElsewhere(resource, stack)) return;
     yield {
       property: 'second copy',
       value: undefined,
-      limit: 'a replica in another region: reprotect, this server was promoted and has no geo-redundant backup',
+      limit:
+        'a replica in another region: reprotect, this server was promoted or restored and has no geo-redundant backup',
     };
   },
 });

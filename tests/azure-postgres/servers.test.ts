@@ -228,12 +228,16 @@ describe('azure: PostgreSQL flexible servers', function () {
     };
     await write(4); // inside the silent region the business may go on for a while
     const began = Date.now();
-    await create('psql-sea-intg', {
+    const restore: Server = {
       location: 'northeurope',
       createMode: 'GeoRestore',
       sourceServerResourceId,
       pointInTimeUTC: new Date(),
-    });
+    };
+    expect(await refusal(create('psql-sea-intg', { ...restore, backup: { geoRedundantBackup: 'Enabled' } }))).to.equal(
+      '409 GeoRedundantBackupNotAvailable',
+    );
+    await create('psql-sea-intg', { ...restore, backup: { geoRedundantBackup: 'Disabled' } });
     const seconds = (Date.now() - began) / 1000;
     await locate('psql-sea-intg');
     await allow('psql-sea-intg', outsider);

@@ -67,7 +67,7 @@ describe('database', () => {
   const recovery: RecoveryServerArgs = {
     ...place,
     ...{ serverName: 'psql-x-e2', method: 'geoRestore', sourceServerId: `${group}/psql-x`, sku: 's', tier: 't' },
-    ...{ storageGb: 128, backupRetentionDays: 35, siteAddress: '203.0.20.1' },
+    ...{ storageGb: 128, backupRetentionDays: 35, geoRedundantBackup: false, siteAddress: '203.0.20.1' },
     beginning: { version: '15', administrator: 'drpadmin', password: 'a-password-of-the-source' },
   };
   const recovered = async (args: Partial<RecoveryServerArgs>) =>
@@ -77,18 +77,23 @@ describe('database', () => {
       'psql-x-e2-server',
     );
 
-  it('RecoveryServer: by geo-restore, to a time in the past, with backups of its own in two regions', async () => {
+  it('RecoveryServer: by geo-restore, to a time in the past, with backups in its own region alone', async () => {
     const { inputs, protect, ignoreChanges } = await recovered({});
     expect(inputs).to.include({ createMode: 'GeoRestore', sourceServerResourceId: `${group}/psql-x` });
     expect(Date.parse(String(inputs['pointInTimeUTC']))).to.be.at.most(Date.now());
-    expect(inputs['backup']).to.deep.equal({ backupRetentionDays: 35, geoRedundantBackup: 'Enabled' });
+    expect(inputs['backup']).to.deep.equal({ backupRetentionDays: 35, geoRedundantBackup: 'Disabled' });
     expect(protect).to.equal(true);
     expect(ignoreChanges).to.include.members(['createMode', 'sourceServerResourceId', 'pointInTimeUTC']);
+    expect(ignoreChanges, 'it can be chosen once').to.include('backup.geoRedundantBackup');
   });
 
   it('RecoveryServer: beside its source, as that was at a second', async () => {
     const pointInTime = '2026-01-31T22:00:00Z';
-    const { inputs, protect, ignoreChanges } = await recovered({ method: 'pointInTimeRestore', pointInTime });
+    const { inputs, protect, ignoreChanges } = await recovered({
+      method: 'pointInTimeRestore',
+      geoRedundantBackup: true,
+      pointInTime,
+    });
     expect(inputs).to.include({ createMode: 'PointInTimeRestore', sourceServerResourceId: `${group}/psql-x` });
     expect(inputs).to.include({ pointInTimeUTC: pointInTime });
     expect(inputs['backup']).to.deep.equal({ backupRetentionDays: 35, geoRedundantBackup: 'Enabled' });
@@ -103,7 +108,6 @@ describe('database', () => {
       .and.not.have.any.keys('sourceServerResourceId', 'pointInTimeUTC');
     expect(inputs['administratorLoginPassword']).to.equal('a-password-of-the-source');
     expect(secrets).to.include('administratorLoginPassword');
-    expect(inputs['backup']).to.deep.equal({ backupRetentionDays: 35, geoRedundantBackup: 'Enabled' });
     expect(protect).to.equal(true);
     expect(ignoreChanges).to.include.members(['createMode', 'administratorLoginPassword', 'version']);
   });

@@ -135,6 +135,11 @@ describe('the switch', () => {
       },
       /use method replica/,
     ],
+    'a geo-restore from what was restored itself': [
+      'recoveries[1].from',
+      { epoch: 3, recoveries: [restore, { ...restore, epoch: 3, site: 'prod', from: 'psql-moodtalk-intg-e2' }] },
+      /use method replica, or import/,
+    ],
     'a recovery from a replica that still follows': [
       'recoveries[2].from',
       {

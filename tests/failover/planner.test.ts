@@ -340,7 +340,7 @@ describe('the planner', () => {
     expect(make(lose(healthy(), 'prod', 'cluster'), away).after.unreachable).to.equal('prod-cluster');
     expect(make(lose(healthy(), 'prod'), { ...away, ...words }).after.unreachable).to.equal('prod');
     expect(make(healthy(withReplica), away).after.unreachable).to.equal('none');
-    const back = lose(healthy(restored), 'intg');
+    const back = lose(healthy(returning), 'intg');
     expect(make(back, { kind: 'failover', to: 'prod', ...words }).after.unreachable).to.equal('intg');
     expect(make(healthy(restored), home).after.unreachable).to.equal('none');
   });

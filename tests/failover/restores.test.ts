@@ -3,7 +3,7 @@ import { StandbyError } from '../../failover/errors';
 import { headline } from '../../failover/messages';
 import type { Observation, Plan, Wish } from '../../failover/model';
 import { assess, plan } from '../../failover/planner';
-import { change, healthy, keptBackups, lose, now, promoted, rules, silent, value } from './observations';
+import { change, healthy, keptBackups, lose, now, promoted, restored, rules, silent, value } from './observations';
 
 const prod = 'psql-moodtalk-prod';
 const away: Wish = { kind: 'failover', to: 'intg' };
@@ -82,6 +82,10 @@ describe('a failover to the last backup', () => {
     expect(assess(unknown, away, now, rules)[1]?.lossWhy).to.match(/can't be relied on.*not copied/);
     const replica = withKept(lose(healthy(promoted), 'intg'), 30);
     expect(way(make(replica, { kind: 'failover', to: 'prod', ...words }))).to.equal('import');
+    const back = withKept(lose(healthy(restored), 'intg'), 30);
+    expect(way(make(back, { kind: 'failover', to: 'prod', ...words })), 'made while its pair was gone').to.equal(
+      'import',
+    );
     const newer = withKept(gone, 30);
     const asked = make(newer, { ...lastResort, database: 'imported' });
     expect([way(asked), asked.lossSeconds]).to.deep.equal(['import', 31 * 60]);

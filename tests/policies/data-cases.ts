@@ -47,6 +47,7 @@ const replica = (inputs: object = {}, outputs: object = {}) => ({
 });
 const geo = { location: 'westeurope', backup: { geoRedundantBackup: 'Enabled' } };
 const local = { location: 'westeurope', backup: { geoRedundantBackup: 'Disabled' } };
+const restored = (method: string) => server({ ...local, tags: { 'standby-method': method } });
 const group = (protect: boolean) => ({ type: 'azure-native:resources:ResourceGroup', name: 'rg', protect }) as const;
 const inGroup = { ...server({}), protect: true, from: { resourceGroupName: ['rg'] } };
 const kept = { resources: ['prod::azure-native:dbforpostgresql:Server::psql'] };
@@ -84,6 +85,9 @@ export const dataCases: readonly Case[] = [
       'a geo-redundant backup': { given: [server(geo)] },
       'a replica in another region': { given: [server(local), replica()] },
       'a promoted replica, which reprotect looks at': { given: [replica({ replica: { role: 'None' } })] },
+      'a server restored while its pair was gone, which reprotect looks at': {
+        given: [restored('geoRestore'), server({ ...local, tags: { 'standby-method': 'import' } }, {}, 'imported')],
+      },
       'Azure SQL with geo-redundant backup': { given: [sqlDatabase({ requestedBackupStorageRedundancy: 'Geo' })] },
       'Azure SQL in a failover group': {
         given: [sqlServer('sql'), failoverGroup, sqlDatabase({ requestedBackupStorageRedundancy: 'Local' })],
@@ -100,6 +104,10 @@ export const dataCases: readonly Case[] = [
       'a replica that was promoted': {
         given: [server(local), replica({}, { replicationRole: 'Primary' })],
         says: ['psql'],
+      },
+      'a server restored beside its source, both sites live': {
+        given: [restored('pointInTimeRestore')],
+        says: ['backup.geoRedundantBackup is "Disabled"'],
       },
       'Azure SQL with local backup': {
         given: [sqlServer('sql'), sqlDatabase({ requestedBackupStorageRedundancy: 'Local' })],
@@ -125,6 +133,7 @@ export const dataCases: readonly Case[] = [
     policy: 'reprotect',
     passes: {
       'a replica that follows': { given: [replica()] },
+      'a restored server with a replica of its own': { given: [restored('geoRestore'), replica()] },
       'a promoted replica with a replica of its own': {
         given: [server({ location: 'westeurope', createMode: 'Replica', replica: { role: 'None' } }), replica()],
       },
@@ -134,6 +143,8 @@ export const dataCases: readonly Case[] = [
         given: [server({}, { location: 'westeurope', replicationRole: 'None', tags: { 'standby-method': 'replica' } })],
         says: ['reprotect'],
       },
+      'a restored server alone': { given: [restored('geoRestore')], says: ['reprotect', 'restored'] },
+      'an imported server alone': { given: [restored('import')], says: ['reprotect'] },
       'a promoted replica alone': { given: [replica({ replica: { role: 'None' } })], says: ['reprotect', 'replica'] },
     },
   },

@@ -155,6 +155,7 @@ describe('the failover stack, from one switch to the next', function () {
       serverName: 'psql-moodtalk-intg-e2',
       location: 'northeurope',
     });
+    expect(restored['backup'], 'while its pair is gone').to.include({ geoRedundantBackup: 'Disabled' });
     expect(String(restored['sourceServerResourceId'])).to.match(/rg-moodtalk-prod\/.*\/psql-moodtalk-prod$/);
     expect(value(parameter, 'fence-psql-moodtalk-intg-e2-read-only', 'value')).to.equal('off');
     expect(last.outputs).to.include({

@@ -1,5 +1,7 @@
 /** `Microsoft.DBforPostgreSQL/flexibleServers`: each one a PostgreSQL cluster of its own. */
 import { randomBytes } from 'node:crypto';
+import { isCutOff } from '../../silence';
+import { regionOf, sites } from '../../world';
 import type { ArmContent, ArmResource, Context, Json, Kind } from '../kind';
 import { isUp, setPassword } from './cluster';
 import { readRecord, type ServerRecord } from './record';
@@ -28,6 +30,7 @@ import {
   unreachable,
   update,
 } from './servers';
+import { pairOf } from './store';
 
 /** Password that the server has, to tell a changed one. */
 const appliedPassword = 'applied.administratorLoginPassword';
@@ -54,6 +57,7 @@ async function create(ctx: Context, body: ArmContent): Promise<ServerRecord> {
   const { origin, inherited, parameters } = await beginningOf(ctx, body);
   inherit(body, inherited);
   await checkServer(body);
+  checkPair(ctx, body);
   const record = known ?? newRecord(ctx, body, parameters);
   if (origin.from === 'server') Object.assign(record, { role: 'replica', source: origin.source.name });
   if (record.phase === 'creating') {
@@ -62,6 +66,17 @@ async function create(ctx: Context, body: ArmContent): Promise<ServerRecord> {
     );
   }
   return record;
+}
+
+/** Backups in two regions take storage in both: a server made while the pair is down has them in its own alone. */
+function checkPair(ctx: Context, body: ArmContent): void {
+  const pair = sites.find((site) => ctx.site && regionOf[site] === pairOf(regionOf[ctx.site]));
+  if (!pair || !isCutOff(pair) || word(part(body.properties, 'backup')['geoRedundantBackup']) !== 'enabled') return;
+  throw refuse(
+    'GeoRedundantBackupNotAvailable',
+    `No geo-redundant storage can be provisioned while '${regionOf[pair]}' is down: set geoRedundantBackup to 'Disabled'.`,
+    409,
+  );
 }
 
 function newRecord(ctx: Context, body: ArmContent, parameters: ServerRecord['parameters']): ServerRecord {
