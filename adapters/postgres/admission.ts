@@ -78,7 +78,7 @@ export async function admit(
 
 /**
  * Takes the right to write from an epoch and from those before it, and ends their sessions. With `whole` the identity provider's
- * database takes no connection either, unless a later epoch was admitted on this very server. Idempotent.
+ * database takes no connection either but the vendor's own, unless a later epoch was admitted on this very server. Idempotent.
  * @returns number of sessions ended; to an agent also whether the epoch had never been admitted here, and nothing was done.
  */
 export async function fence(

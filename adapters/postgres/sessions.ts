@@ -5,17 +5,21 @@ import { StandbyError } from '../../failover/errors';
 
 export interface Cut {
   readonly roles: readonly string[];
-  /** Databases that nobody may stay in. */
+  /** Databases that nobody may stay in but the vendor. */
   readonly databases: readonly string[];
 }
 
 const limitMs = 5_000;
 const pollMs = 10;
 
-/** Our own session goes on; parallel workers end with their leader. */
+/**
+ * Our own session goes on; parallel workers end with their leader. In the databases, what a customer may not end stays: a superuser's
+ * sessions, which are the vendor's own, and what belongs to no role, as autovacuum. One of them among the others would fail them all.
+ */
 const cutSessions = `
   SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
-  WHERE (usename = ANY ($1) OR datname = ANY ($2)) AND pid <> pg_backend_pid()`;
+  WHERE pid <> pg_backend_pid() AND (usename = ANY ($1) OR datname = ANY ($2) AND usesysid IN (
+    SELECT oid FROM pg_roles WHERE NOT rolsuper OR current_setting('is_superuser')::bool))`;
 
 /**
  * A session that passed its login before the roles were closed is not in the list of sessions until it has started, but it
@@ -28,7 +32,7 @@ const starting = `
   LIMIT 1`;
 
 /**
- * Ends sessions until none is left. What they had begun is rolled back.
+ * Ends sessions until none is left; a superuser's in the databases only where we are one too. What they had begun is rolled back.
  * @returns number of sessions ended.
  * @throws StandbyError SessionsRemain, retryable, when some have not ended within 5 s.
  */

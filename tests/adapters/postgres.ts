@@ -99,13 +99,19 @@ export class TestServer {
 
   /** As the superuser, over the local socket. */
   async sql(text: string, database = 'postgres'): Promise<Record<string, unknown>[]> {
-    const client = new Client({ host: this.folder, user: 'azuresu', database });
-    await client.connect();
+    const client = await this.vendor(database);
     try {
       return (await client.query<Record<string, unknown>>(text)).rows;
     } finally {
       await client.end();
     }
+  }
+
+  /** A session as the vendor itself has it, which no customer can end. */
+  async vendor(database: string): Promise<Client> {
+    const client = new Client({ host: this.folder, user: 'azuresu', database });
+    await client.connect();
+    return client;
   }
 
   /** A session as the applications of an epoch have it; as the administrator without one. */
