@@ -226,7 +226,7 @@ describe('the import of kept backups', function () {
        FROM standby_plan.imported ORDER BY ended DESC LIMIT 1`,
     );
     const { filled, now } = moments as { filled: number; now: number };
-    expect(await lossAfter(live, now, signal())).to.deep.include({ rows: { bookings: 1 } });
+    expect(await lossAfter(live, now, signal())).to.deep.include({ rows: { 'shop.bookings': 1 } });
     expect(await lossAfter(live, filled - 1, signal()))
       .to.have.property('unknown')
       .that.matches(/was filled from backups/);

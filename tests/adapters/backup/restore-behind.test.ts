@@ -91,7 +91,7 @@ describe('cli: restore from an archive that is behind', function () {
     const { code, out, err } = await standby(args('--latest', '--name', 'short', '--json', '--yes'), environment());
     expect(code, err).to.equal(exitCodes.done);
     const told = eventsOf(out, 'RestoreLoss') as unknown as { recoveryPoint: number; loss: { rows: object } }[];
-    expect(told.map(({ loss }) => loss.rows)).to.deep.equal([{}, { bookings: 2, sentinel: 1 }]);
+    expect(told.map(({ loss }) => loss.rows)).to.deep.equal([{}, { 'shop.bookings': 2, 'shop.sentinel': 1 }]);
     expect(told[0]?.recoveryPoint).to.equal(pushed);
     expect(told[1]?.recoveryPoint).to.be.above(archived).and.below(clean);
     expect(out.lastIndexOf('RestoreLoss')).to.be.below(out.indexOf('"Restored"'));

@@ -37,11 +37,13 @@ describe('cli: restore of a server of one’s own', function () {
     await world.modules.authority.createAuthority();
     await own.create();
     const session = await own.live.session();
+    await own.live.sql('CREATE TABLE user_entity (id int PRIMARY KEY); INSERT INTO user_entity VALUES (1)', 'keycloak');
     await session.query(`CREATE TABLE sentinel (seq bigserial PRIMARY KEY, written_at timestamptz DEFAULT clock_timestamp());
       CREATE TABLE bookings (id int PRIMARY KEY, what text)`);
     await session.query("INSERT INTO bookings SELECT n, 'b' || n FROM generate_series(1, 10) n");
     await session.query('INSERT INTO sentinel DEFAULT VALUES');
     past = await secondBetween();
+    await own.live.sql('INSERT INTO user_entity VALUES (2), (3)', 'keycloak');
     await session.query('DELETE FROM bookings WHERE id <= 3');
     await session.query("INSERT INTO bookings VALUES (11, 'new'), (12, 'new')");
     await session.query('INSERT INTO sentinel DEFAULT VALUES');
@@ -59,7 +61,8 @@ describe('cli: restore of a server of one’s own', function () {
     const { code, err, events } = await run('--at', new Date(past).toISOString());
     expect(code).to.equal(exitCodes.refused);
     expect(err).to.contain('say --yes');
-    expect(eventOf(events, 'RestoreLoss')?.['loss']).to.deep.include({ rows: { bookings: 4, sentinel: 3 } });
+    const rows = { 'keycloak.user_entity': 2, 'shop.bookings': 4, 'shop.sentinel': 3 };
+    expect(eventOf(events, 'RestoreLoss')?.['loss']).to.deep.include({ rows }).and.not.to.have.property('unread');
     expect(fs.readdirSync(own.restores)).to.deep.equal([]);
   });
 
@@ -68,6 +71,18 @@ describe('cli: restore of a server of one’s own', function () {
     expect(describeLoss(silent, past)).to.contain('unknown how many rows');
     const early = await lossAfter(own.target, Date.parse('2020-01-01'), call().signal);
     expect(early).to.have.property('unknown');
+  });
+
+  it('says unknown of a database that it can’t read, and counts the others', async () => {
+    await own.live.sql('CREATE DATABASE customer');
+    await own.live.sql('REVOKE CONNECT ON DATABASE customer FROM PUBLIC');
+    const loss = await lossAfter(own.target, past, call().signal);
+    expect(loss).to.have.nested.property('rows.shop\\.bookings', 4);
+    expect(loss).to.have.nested.property('unread.customer').that.contains('permission denied');
+    expect(describeLoss(loss, past)).to.contain('4 of shop.bookings').and.contain('unknown how many of customer');
+    const now = await lossAfter(own.target, Date.now() + 60_000, call().signal);
+    expect(describeLoss(now, past)).to.contain('unknown how many of customer').and.not.contain('no row');
+    await own.live.sql('DROP DATABASE customer');
   });
 
   it('restores into a new server that stays until a clean-up after its time', async () => {
@@ -133,7 +148,7 @@ describe('cli: restore of a server of one’s own', function () {
       (eventOf(events, 'SearchPlanned') as unknown as { mostRestores: number }).mostRestores,
     );
     const lost = eventOf(events, 'RestoreLoss')?.['loss'] as { rows: Record<string, number> };
-    expect(lost.rows['bookings']).to.be.at.least(2);
+    expect(lost.rows['shop.bookings']).to.be.at.least(2);
     const left = eventOf(events, 'Restored')?.['server'] as { host: string; port: number };
     const { host, port } = left;
     expect(await isClean({ ...own.target, host, port, plain: true }, assertion, call())).to.equal(true);
