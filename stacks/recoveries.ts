@@ -62,7 +62,8 @@ export function makeServers(
     const made = recovery ? [recoveryServer(known, servers, server, recovery, before)] : [];
     const fence = writeFence(config, server, [...before, ...made]);
     if (recovery) alerts(known, server, made);
-    done.set(server.name, [...made, fence, databaseAdmission(config, known, server, made)]);
+    // One thing at a time at a server: what closes it does not wait for what lets somebody in.
+    done.set(server.name, [...made, fence, databaseAdmission(config, known, server, [...made, fence])]);
   }
   return [...done.values()].flat();
 }

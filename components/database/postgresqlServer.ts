@@ -2,7 +2,7 @@ import { Database } from '@pulumi/azure-native/dbforpostgresql/database';
 import { FirewallRule } from '@pulumi/azure-native/dbforpostgresql/firewallRule';
 import { Server } from '@pulumi/azure-native/dbforpostgresql/server';
 import * as pulumi from '@pulumi/pulumi';
-import { untouched, type Options } from '../options';
+import { oneByOne, untouched, type Options } from '../options';
 import type { DatabaseArgs, ManagedDatabase } from './engine';
 import { administratorPassword } from './password';
 
@@ -79,22 +79,25 @@ export function firewall(
   args: FirewallArgs,
   serverName: pulumi.Input<string>,
 ): FirewallRule[] {
-  const rule = (suffix: string, address: pulumi.Input<string>) =>
-    new FirewallRule(
-      `${name}-${suffix}`,
-      {
-        resourceGroupName: args.resourceGroupName,
-        serverName,
-        firewallRuleName: suffix,
-        startIpAddress: address,
-        endIpAddress: address,
-      },
-      { parent, ...untouched(args.frozen) },
-    );
-  const operators = (args.operatorAddresses ?? []).map((address) =>
-    rule(`operator-${address.replaceAll('.', '-')}`, address),
+  const operators = (args.operatorAddresses ?? []).map(
+    (address) => [`operator-${address.replaceAll('.', '-')}`, address] as const,
   );
-  return [rule('own-site', args.siteAddress), ...operators];
+  return oneByOne(
+    [['own-site', args.siteAddress] as const, ...operators],
+    [],
+    ([suffix, address], dependsOn) =>
+      new FirewallRule(
+        `${name}-${suffix}`,
+        {
+          resourceGroupName: args.resourceGroupName,
+          serverName,
+          firewallRuleName: suffix,
+          startIpAddress: address,
+          endIpAddress: address,
+        },
+        { parent, dependsOn, ...untouched(args.frozen) },
+      ),
+  );
 }
 
 function databases(
@@ -104,8 +107,10 @@ function databases(
   serverName: pulumi.Input<string>,
   after: pulumi.Resource[],
 ): Database[] {
-  return args.databases.map(
-    (databaseName) =>
+  return oneByOne(
+    args.databases,
+    after,
+    (databaseName, dependsOn) =>
       new Database(
         `${name}-${databaseName}`,
         {
@@ -115,7 +120,7 @@ function databases(
           charset: 'UTF8',
           collation: 'en_US.utf8',
         },
-        { parent, protect: true, dependsOn: after },
+        { parent, protect: true, dependsOn },
       ),
   );
 }

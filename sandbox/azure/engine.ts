@@ -19,6 +19,11 @@ export interface Written {
   readonly created: boolean;
 }
 
+function holding({ holds }: Kind, { id, parent }: ResourceId): Pick<Work, 'holds'> {
+  const held = holds === 'parent' ? parent : id;
+  return holds && held ? { holds: held } : {};
+}
+
 const groupType = 'Microsoft.Resources/resourceGroups';
 
 export class Engine {
@@ -117,7 +122,7 @@ export class Engine {
     placeOf(kind, asked, previous);
     const taken = takeSecrets(kind, asked);
     applyRules(kind, asked, previous);
-    const work: Work = { method: 'PUT', id: previous?.id ?? id.id, body: asked };
+    const work: Work = { method: 'PUT', id: previous?.id ?? id.id, body: asked, ...holding(kind, id) };
     const outcome = await this.operations.run(work, async () => {
       this.check(kind, 'PUT', await this.found(kind, id), conditions);
       const secrets = this.store.secrets(id.id);
@@ -168,7 +173,7 @@ export class Engine {
       const message = `'${stored.id}' cannot be deleted because it is in use by: ${users.join(', ')}.`;
       throw new ArmError(409, 'CannotDeleteResource', message);
     }
-    const work: Work = { method: 'DELETE', id: stored.id };
+    const work: Work = { method: 'DELETE', id: stored.id, ...holding(kind, id) };
     return this.operations.run(work, async () => {
       this.check(kind, 'DELETE', this.store.get(id.id), conditions);
       return this.carryOutRemove(work);
@@ -191,7 +196,7 @@ export class Engine {
     const action = Object.entries(kind.actions ?? {}).find(([each]) => each.toLowerCase() === name.toLowerCase());
     if (!action) throw notAllowed(`POST ${name}`, kind);
     const resource = await this.need(kind, id);
-    const work: Work = { method: 'POST', id: resource.id, action: action[0] };
+    const work: Work = { method: 'POST', id: resource.id, action: action[0], ...holding(kind, id) };
     return this.operations.run(work, async () => {
       const now = await this.need(kind, id);
       this.check(kind, action[0], now, conditions);

@@ -136,6 +136,8 @@ export interface Kind {
   readonly refused?: readonly ('PUT' | 'DELETE')[];
   /** What a PUT that creates is answered with. @default 201 */
   readonly createdStatus?: 200 | 201;
+  /** What is busy while it is written to: another write that holds the same is refused, 409 ServerIsBusy. @default - writes queue */
+  readonly holds?: 'itself' | 'parent';
   /** Ids of resources that use this one and so block its delete (not that of its whole resource group). */
   inUseBy?(ctx: Context, resource: ArmResource): readonly string[];
 

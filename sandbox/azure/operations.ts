@@ -1,5 +1,5 @@
 /**
- * Writes, one at a time per resource. A quick one is answered at once; one that takes longer becomes a long-running operation
+ * Writes, one at a time per resource, and refused where the resource that they hold is held already. A quick one is answered at once; one that takes longer becomes a long-running operation
  * that the caller polls and that is on disk: when the service is killed in the middle, the next start takes it up again.
  */
 import { randomUUID } from 'node:crypto';
@@ -13,6 +13,8 @@ export interface Work {
   /** Id of the resource. */
   readonly id: string;
   readonly action?: string;
+  /** Id of the resource that takes no other write meanwhile. */
+  readonly holds?: string;
   /** Validated and free of secrets. */
   readonly body?: Json;
 }
@@ -41,6 +43,7 @@ export class Operations {
   /** The tail of each resource's queue of writes. */
   private readonly tails = new Map<string, Promise<unknown>>();
   private readonly slow = new Map<string, Operation>();
+  private readonly held = new Set<string>();
 
   constructor(
     private readonly folder: string,
@@ -78,8 +81,9 @@ export class Operations {
       const message = `Another operation (${busy.operation}) is in progress on '${work.id}'. Retry after it has ended.`;
       throw new ArmError(409, 'AnotherOperationInProgress', message, { 'retry-after': '1' });
     }
+    const release = this.hold(work);
     const before = this.tails.get(key) ?? Promise.resolve();
-    const result = before.then(act);
+    const result = before.then(act).finally(release);
     const settled = result.then(
       () => undefined,
       () => undefined,
@@ -90,6 +94,19 @@ export class Operations {
     const grace = new Promise<'slow'>((resolve) => (timer = setTimeout(() => resolve('slow'), this.graceMs)));
     const first = await Promise.race([result.then((done) => ({ done })), grace]).finally(() => clearTimeout(timer));
     return first === 'slow' ? { operation: this.follow(this.open(work), result) } : first;
+  }
+
+  /** @returns the function that ends it. @throws ArmError 409 */
+  private hold({ holds }: Work): () => void {
+    if (holds === undefined) return () => undefined;
+    const key = holds.toLowerCase();
+    if (this.held.has(key)) {
+      const name = holds.slice(holds.lastIndexOf('/') + 1);
+      const message = `Cannot complete operation while server '${name}' is busy processing another operation. Try again later.`;
+      throw new ArmError(409, 'ServerIsBusy', message);
+    }
+    this.held.add(key);
+    return () => this.held.delete(key);
   }
 
   private open(work: Work): Operation {
@@ -124,7 +141,9 @@ export class Operations {
         'OperationPreempted',
         'The operation was interrupted by a restart of the service. Repeat it.',
       );
-      this.follow(operation, operation.method === 'POST' ? Promise.reject(interrupted) : act(operation));
+      const release = this.hold(operation);
+      const result = operation.method === 'POST' ? Promise.reject(interrupted) : act(operation);
+      this.follow(operation, result.finally(release));
     }
   }
 }

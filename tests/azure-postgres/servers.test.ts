@@ -72,6 +72,16 @@ describe('azure: PostgreSQL flexible servers', function () {
       : 0;
   }
 
+  /** Its process; undefined between the end of one and the start of the next. */
+  function processOf(server: string): number | undefined {
+    const record = path.join(service.home, 'run', 'pids', `postgres~prod~${server}.json`);
+    try {
+      return (JSON.parse(fs.readFileSync(record, 'utf8')) as { pid: number }).pid;
+    } catch {
+      return undefined; // or half-written
+    }
+  }
+
   before(async () => {
     await service.start();
     client = new PostgreSQLManagementFlexibleServerClient(service.credential, subscription, service.options);
@@ -160,6 +170,21 @@ describe('azure: PostgreSQL flexible servers', function () {
     const all: (string | undefined)[] = [];
     for await (const each of client.databases.listByServer(group, name)) all.push(each.name);
     expect(all).to.have.members(['postgres', 'sea']);
+  });
+
+  it('does one thing at a time to a server, and refuses the rest', async () => {
+    const postgres = processOf(name) ?? NaN;
+    process.kill(postgres, 'SIGSTOP'); // what begins now does not end
+    const rule = { startIpAddress: otherSite, endIpAddress: otherSite };
+    try {
+      const slow = await client.firewallRules.beginCreateOrUpdate(group, name, 'slow', rule, poll);
+      expect(await refusal(allow(name, otherSite))).to.equal('409 ServerIsBusy');
+      process.kill(postgres, 'SIGCONT');
+      await slow.pollUntilDone();
+    } finally {
+      process.kill(postgres, 'SIGCONT');
+    }
+    await client.firewallRules.beginDeleteAndWait(group, name, 'slow', poll);
   });
 
   it('sets parameters: dynamic ones at once, static ones with a restart, the vendor’s own never', async () => {
@@ -316,14 +341,7 @@ describe('azure: PostgreSQL flexible servers', function () {
   });
 
   it('finds its servers again after it was killed, and starts one that ended', async () => {
-    const record = path.join(service.home, 'run', 'pids', `postgres~prod~${name}.json`);
-    const pid = () => {
-      try {
-        return (JSON.parse(fs.readFileSync(record, 'utf8')) as { pid: number }).pid;
-      } catch {
-        return undefined; // between the end of one process and the start of the next, or half-written
-      }
-    };
+    const pid = () => processOf(name);
     const before = pid();
     await service.end('SIGKILL');
     const alone = await numbers(name).catch(String);

@@ -48,6 +48,19 @@ describe('azure: long-running operations', () => {
     expect(await operations.run(work, () => Promise.resolve('free'))).to.deep.equal({ done: 'free' });
   });
 
+  it('refuses at once what holds a resource that is held, until it is free, also after a failure', async () => {
+    const operations = open();
+    const child = (name: string): Work => ({ ...work, id: `${work.id}/${name}`, holds: work.id });
+    let fail: (cause: Error) => void = () => undefined;
+    const first = operations.run(child('one'), () => new Promise<never>((_, reject) => (fail = reject)));
+    const second = () => operations.run(child('two'), () => Promise.resolve('made'));
+    expect(await second().catch((cause: ArmError) => cause)).to.include({ status: 409, code: 'ServerIsBusy' });
+    await operations.run({ ...work, id: `${work.id}/three` }, () => Promise.resolve());
+    fail(new Error('no room'));
+    await first.catch(() => undefined);
+    expect(await second()).to.deep.equal({ done: 'made' });
+  });
+
   it('takes up after a kill what was under way: a PUT is done again, an action is reported as failed', async () => {
     const never = () => new Promise<never>(() => undefined);
     const before = open();

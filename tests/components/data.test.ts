@@ -40,6 +40,14 @@ describe('database', () => {
     ]);
   });
 
+  it('PostgresqlServer: rules and databases one after the other, for Azure does one thing at a time to a server', async () => {
+    const resources = await made(() => databaseEngines.postgresql.create('database', database));
+    const after = (name: string) => resources.find((each) => each.name === `database-${name}`)?.dependsOn;
+    expect(after('operator-198-51-100-7')).to.include('database-own-site');
+    expect(after('app')).to.include('database-operator-198-51-100-7');
+    expect(after('keycloak')).to.include('database-app');
+  });
+
   it('AzureSqlServer: the same behind the same interface', async () => {
     const args = { ...database, serverName: 'sql-x', sku: 'GP_Gen5_4' };
     const resources = await made(() => databaseEngines.sqlserver.create('database', args));

@@ -75,9 +75,9 @@ const program = ({ tag, name, login, second }: Variant) => `
     administratorLogin: '${login}', administratorLoginPassword: pulumi.secret('Pa55-word-of-trial'), createMode: 'Default' };
   const postgres = new pg.Server('postgres', pgArgs);
   const serverName = postgres.name;
-  new pg.Database('database', { resourceGroupName, serverName, databaseName: 'moodtalk', charset: 'UTF8', collation: 'en_US.utf8' });
-  new pg.FirewallRule('rule', { resourceGroupName, serverName, firewallRuleName: 'egress', startIpAddress: '127.222.20.5', endIpAddress: '127.222.20.${tag === 'a' ? 5 : 9}' });
-  new pg.Configuration('work', { resourceGroupName, serverName, configurationName: 'work_mem', value: '${tag === 'a' ? 4096 : 8192}', source: 'user-override' });
+  const database = new pg.Database('database', { resourceGroupName, serverName, databaseName: 'moodtalk', charset: 'UTF8', collation: 'en_US.utf8' });
+  const rule = new pg.FirewallRule('rule', { resourceGroupName, serverName, firewallRuleName: 'egress', startIpAddress: '127.222.20.5', endIpAddress: '127.222.20.${tag === 'a' ? 5 : 9}' }, { dependsOn: database });
+  new pg.Configuration('work', { resourceGroupName, serverName, configurationName: 'work_mem', value: '${tag === 'a' ? 4096 : 8192}', source: 'user-override' }, { dependsOn: rule });
   ${second ? "new pg.Server('second', pgArgs, { dependsOn: postgres });" : ''}
   exports.host = postgres.fullyQualifiedDomainName;
   exports.autoName = auto.name;

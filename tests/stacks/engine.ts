@@ -23,6 +23,8 @@ export interface Registered {
   readonly custom: boolean;
   /** Name of the resource that it belongs to. */
   readonly parent: string;
+  /** Names of the resources that it is made after, beside those that it takes a value from. */
+  readonly dependsOn: readonly string[];
   /** Paths of inputs that are secret. */
   readonly secrets: readonly string[];
 }
@@ -168,6 +170,7 @@ interface Request {
   getCustomtimeouts(): { getCreate(): string } | undefined;
   getCustom(): boolean;
   getParent(): string;
+  getDependenciesList(): string[];
 }
 type Register = (request: Request, callback: unknown) => Promise<void>;
 
@@ -230,6 +233,8 @@ export async function record(
 export const run = (stack: string, config: Config, references: Readonly<Record<string, unknown>> = {}): Promise<Run> =>
   record(stack, config, references, program);
 
+const nameOf = (urn: string): string => urn.split('::').at(-1) ?? '';
+
 /** The mocks are not told the options of a resource; the request has them. */
 function listen(monitor: { registerResource: Register }, resources: Registered[]): void {
   const register = monitor.registerResource.bind(monitor);
@@ -247,7 +252,8 @@ function listen(monitor: { registerResource: Register }, resources: Registered[]
       ignoreChanges: request.getIgnorechangesList(),
       createTimeout: request.getCustomtimeouts()?.getCreate() ?? '',
       custom: request.getCustom(),
-      parent: request.getParent().split('::').at(-1) ?? '',
+      parent: nameOf(request.getParent()),
+      dependsOn: request.getDependenciesList().map(nameOf),
       secrets,
     });
   };

@@ -162,6 +162,11 @@ describe('the failover stack, from one switch to the next', function () {
       databaseFqdn: 'psql-moodtalk-intg-e2.postgres.database.azure.com',
       identityFqdn: 'ca-moodtalk-intg-idp-e2.sea-20.azurecontainerapps.io',
     });
+    // One thing at a time: rules of its own, fence, admission.
+    const fence = world.find('standby:access:WriteFence', 'fence-psql-moodtalk-intg-e2');
+    expect(fence.dependsOn).to.include('psql-moodtalk-intg-e2-own-site');
+    const admission = world.find('standby:access:DatabaseAdmission', 'admission-psql-moodtalk-intg-e2');
+    expect(admission.dependsOn).to.include('fence-psql-moodtalk-intg-e2-read-only');
     expect(replicas('intg')).to.deep.equal([2]);
     expect(position(server, 'psql-moodtalk-intg-e2')).to.be.lessThan(position(deployment, 'platform-intg'));
     expect(lastPosition(deployment, 'platform-intg')).to.be.lessThan(position(record, 'public'));

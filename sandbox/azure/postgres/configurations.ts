@@ -163,6 +163,7 @@ export const configurations: Kind = {
   apiVersions,
   name: /^[A-Za-z][A-Za-z0-9_.]*$/,
   location: 'none',
+  holds: 'parent',
   model: { package: '@azure/arm-postgresql-flexible', mapper: 'ConfigurationForUpdate' },
   patchModel: { package: '@azure/arm-postgresql-flexible', mapper: 'ConfigurationForUpdate' },
   refused: ['DELETE'],

@@ -95,6 +95,7 @@ export const databases: Kind = {
   apiVersions,
   name: /^(?!(?:template[01]|azure_maintenance|azure_sys)$)[A-Za-z_][A-Za-z0-9_-]{0,62}$/,
   location: 'none',
+  holds: 'parent',
   model: { package: '@azure/arm-postgresql-flexible', mapper: 'Database' },
   rules: [
     { path: 'properties.charset', immutable: true },

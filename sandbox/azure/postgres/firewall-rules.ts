@@ -41,6 +41,7 @@ export const firewallRules: Kind = {
   apiVersions,
   name: /^[A-Za-z0-9_-]{1,128}$/,
   location: 'none',
+  holds: 'parent',
   model: { package: '@azure/arm-postgresql-flexible', mapper: 'FirewallRule' },
   async put(ctx, body) {
     checkAccess(ctx.need(ctx.id.parent as string));

@@ -247,6 +247,7 @@ export const server: Kind = {
   apiVersions,
   name: /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/,
   location: 'required',
+  holds: 'itself',
   model: { package: '@azure/arm-postgresql-flexible', mapper: 'Server' },
   patchModel: { package: '@azure/arm-postgresql-flexible', mapper: 'ServerForPatch' },
   rules: serverRules,
