@@ -80,18 +80,21 @@ export async function findClean(
     call.progress(`restore ${restores + 1} of at most ${restores + left}: ${iso(at)}`);
     const server = await recovery.restore(at, call);
     const { recoveryPoint: reached = at } = server;
+    const early = reached < at;
+    let clean: boolean;
     try {
-      if (reached < at && at > earliest) {
-        end = Math.max(earliest, reached);
-        continue;
-      }
-      answers.set(at, await isClean(targetOf(server, database), assertion, call));
+      clean = await isClean(targetOf(server, database), assertion, call);
     } finally {
       await server.remove();
     }
+    // What is clean where the log ends may be spoiled by what is not archived yet; what is spoiled there is so at the next second.
+    const second = early ? Math.max(earliest, clean ? reached : Math.ceil(reached / 1_000) * 1_000) : at;
+    if (early) end = second;
+    if (early && clean && at > earliest) continue;
+    answers.set(second, clean);
     // Nothing was committed since the range begins, as far as the log goes: as good an answer as there is, until more of it comes.
-    if (reached >= at) keepAnswers(file, answers);
-    call.progress(`${iso(at)} is ${answers.get(at) ? 'clean' : 'dirty'}`);
+    if (!early) keepAnswers(file, answers);
+    call.progress(`${iso(second)} is ${clean ? 'clean' : 'dirty'}`);
   }
 }
 

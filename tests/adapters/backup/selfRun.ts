@@ -53,10 +53,10 @@ export class SelfRun {
   /** Until all that was committed before now is in the archive. */
   async archived(): Promise<void> {
     const [row] = await this.live.sql('SELECT pg_walfile_name(pg_switch_wal()) AS segment');
-    for (const end = Date.now() + 30_000; ; await delay(100)) {
+    for (const end = Date.now() + 120_000; ; await delay(100)) {
       const [said] = await this.live.sql('SELECT last_archived_wal AS segment FROM pg_stat_archiver');
       if (String(said?.['segment']) >= String(row?.['segment'])) return;
-      if (Date.now() > end) throw new Error(`${String(row?.['segment'])} is not archived within 30 s`);
+      if (Date.now() > end) throw new Error(`${String(row?.['segment'])} is not archived within 120 s`);
     }
   }
 
