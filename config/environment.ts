@@ -66,7 +66,12 @@ export const environmentSchema = z.strictObject({
         description: 'Tier of the server. Burstable takes no replicas, so the way home from branch 1b is closed to it.',
         allowed: 'Burstable, GeneralPurpose, MemoryOptimized',
       }),
-      storageGb: f.whole(32, 32767, 'Storage, in gigabytes. It grows by itself.', 128),
+      storageGb: f.whole(
+        32,
+        32767,
+        'Storage, in gigabytes. It grows by itself and never shrinks: raise this to what Azure shows before the server is changed.',
+        128,
+      ),
       backupRetentionDays: f.whole(7, 35, 'Days that backups are kept.', 35),
       geoRedundantBackup: f.field(z.boolean().default(true), {
         description:

@@ -57,7 +57,7 @@ const random = (name: string, length: number): pulumi.Output<string> =>
 function copy(config: DrillConfig, known: KnownSites, group: ResourceGroup): DrillServer {
   const source = known[config.fromSite].outputs;
   const { network, region, database } = known.intg.outputs;
-  const { sku, tier, storageGb, backupRetentionDays } = source.database;
+  const { sku, tier, backupRetentionDays } = source.database;
   return new DrillServer('database', {
     resourceGroupName: group.name,
     location: config.method === 'geoRestore' ? region : source.region,
@@ -65,7 +65,7 @@ function copy(config: DrillConfig, known: KnownSites, group: ResourceGroup): Dri
     method: config.method,
     sourceServerId: source.database.serverId.replace(source.database.server, config.from),
     pointInTime: config.pointInTime,
-    ...{ sku, tier, storageGb, backupRetentionDays },
+    ...{ sku, tier, backupRetentionDays },
     siteAddress: network.egressAddress,
     operatorAddresses: database.operatorAddresses,
     tags: drillTags(config),

@@ -16,7 +16,6 @@ export interface DrillServerArgs {
   readonly pointInTime: string;
   readonly sku: pulumi.Input<string>;
   readonly tier: pulumi.Input<string>;
-  readonly storageGb: pulumi.Input<number>;
   /** 7 to 35. */
   readonly backupRetentionDays: pulumi.Input<number>;
   /** The fixed address of the site that the drill runs at. */
@@ -28,7 +27,7 @@ export interface DrillServerArgs {
 }
 
 /**
- * A copy of a production server that lives for hours. It keeps the databases and gets an administrator's password of its own, so
+ * A copy of a production server that lives for hours. It keeps the databases and the storage, which grows by itself, and gets an administrator's password of its own, so
  * that whoever works on it holds nothing that production takes. It is not protected: it must go.
  */
 export class DrillServer extends pulumi.ComponentResource {
@@ -72,7 +71,6 @@ const copiedServer = (
       pointInTimeUTC: args.pointInTime,
       administratorLoginPassword: password,
       sku: { name: args.sku, tier: args.tier },
-      storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
       backup: { backupRetentionDays: args.backupRetentionDays, geoRedundantBackup: 'Disabled' },
       network: { publicNetworkAccess: 'Enabled' },
       tags: { ...args.tags, 'standby-method': args.method },

@@ -30,6 +30,7 @@ export interface RecoveryServerArgs {
   readonly promotion?: 'planned' | 'forced';
   readonly sku: pulumi.Input<string>;
   readonly tier: pulumi.Input<string>;
+  /** Import: what the other methods have from their source, as large as that has grown by itself. */
   readonly storageGb: pulumi.Input<number>;
   /** 7 to 35. */
   readonly backupRetentionDays: pulumi.Input<number>;
@@ -83,7 +84,6 @@ function recovered(args: RecoveryServerArgs) {
     location: args.location,
     serverName: args.serverName,
     sku: { name: args.sku, tier: args.tier },
-    storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
     backup: {
       backupRetentionDays: args.backupRetentionDays,
       geoRedundantBackup: args.geoRedundantBackup ? 'Enabled' : 'Disabled',
@@ -97,6 +97,7 @@ function recovered(args: RecoveryServerArgs) {
     return {
       ...shape,
       createMode: 'Default',
+      storage: { storageSizeGB: args.storageGb, autoGrow: 'Enabled' },
       version: beginning.version,
       authConfig: { passwordAuth: 'Enabled', activeDirectoryAuth: 'Disabled' },
       administratorLogin: beginning.administrator,

@@ -209,6 +209,14 @@ describe('azure: PostgreSQL flexible servers', function () {
     expect(await refusal(set('no_such', '1'))).to.equal('404 ConfigurationNotFound');
   });
 
+  it('grows its storage, and never takes less', async () => {
+    const grown = await client.servers.beginUpdateAndWait(group, name, { storage: { storageSizeGB: 64 } }, poll);
+    expect(grown.storage?.storageSizeGB).to.equal(64);
+    expect(await refusal(create(name, body))).to.equal('400 InvalidParameterValue');
+    const { storage: _storage, ...rest } = body;
+    expect((await create(name, rest)).storage?.storageSizeGB).to.equal(64);
+  });
+
   it('restores to a moment between two writes, in the source’s region only', async () => {
     await write(2);
     await delay(1_000);
@@ -253,6 +261,7 @@ describe('azure: PostgreSQL flexible servers', function () {
     };
     await write(4); // inside the silent region the business may go on for a while
     const began = Date.now();
+    const storage = { storageSizeGB: 32 };
     const restore: Server = {
       location: 'northeurope',
       createMode: 'GeoRestore',
@@ -262,7 +271,9 @@ describe('azure: PostgreSQL flexible servers', function () {
     expect(await refusal(create('psql-sea-intg', { ...restore, backup: { geoRedundantBackup: 'Enabled' } }))).to.equal(
       '409 GeoRedundantBackupNotAvailable',
     );
-    await create('psql-sea-intg', { ...restore, backup: { geoRedundantBackup: 'Disabled' } });
+    expect(await refusal(create('psql-sea-intg', { ...restore, storage }))).to.equal('400 InvalidParameterValue');
+    const made = await create('psql-sea-intg', { ...restore, backup: { geoRedundantBackup: 'Disabled' } });
+    expect(made.storage?.storageSizeGB, 'as its source has grown').to.equal(64);
     const seconds = (Date.now() - began) / 1000;
     await locate('psql-sea-intg');
     await allow('psql-sea-intg', outsider);
@@ -276,6 +287,9 @@ describe('azure: PostgreSQL flexible servers', function () {
   it('follows as a replica that refuses writes, and loses nothing in a planned promotion', async () => {
     const { id: sourceServerResourceId = '' } = await client.servers.get(group, 'psql-sea-intg');
     const replica: Server = { location: 'westeurope', createMode: 'Replica', sourceServerResourceId };
+    expect(await refusal(create('psql-sea-back', { ...replica, storage: { storageSizeGB: 32 } }))).to.equal(
+      '400 InvalidParameterValue',
+    );
     expect(await refusal(create('psql-sea-back', { ...replica, backup: { geoRedundantBackup: 'Enabled' } }))).to.equal(
       '400 GeoRedundantBackupNotSupportedForReplica',
     );

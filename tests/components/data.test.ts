@@ -130,6 +130,13 @@ describe('database', () => {
     expect(await promoted('forced')).to.deep.include({ promoteOption: 'Forced' });
   });
 
+  it('RecoveryServer: as large as its source has grown; an import, as large as is configured', async () => {
+    for (const method of ['geoRestore', 'replica', 'pointInTimeRestore'] as const)
+      expect((await recovered({ method })).inputs, method).not.to.have.property('storage');
+    const { inputs } = await recovered({ method: 'import' });
+    expect(inputs['storage']).to.deep.equal({ storageSizeGB: 128, autoGrow: 'Enabled' });
+  });
+
   it('RecoveryServer: stays as it is while its region is out of reach', async () => {
     const resources = await made(() => new RecoveryServer('psql-x-e2', { ...recovery, frozen: true }));
     for (const resource of resources.filter(({ custom }) => custom))

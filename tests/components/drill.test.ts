@@ -11,7 +11,7 @@ describe('DrillServer', () => {
   const args: DrillServerArgs = {
     ...place,
     ...{ serverName: 'psql-x-intg-drill-7', method: 'geoRestore', sourceServerId: '/id/of/psql-x-prod' },
-    ...{ pointInTime: '2026-01-31T20:00:00.000Z', sku: 'Standard_D4ds_v5', tier: 'GeneralPurpose', storageGb: 128 },
+    ...{ pointInTime: '2026-01-31T20:00:00.000Z', sku: 'Standard_D4ds_v5', tier: 'GeneralPurpose' },
     ...{ backupRetentionDays: 35, siteAddress: '203.0.20.1', operatorAddresses: ['198.51.100.7'], tags },
   };
   const server = async (change: Partial<DrillServerArgs> = {}) => {
@@ -26,6 +26,7 @@ describe('DrillServer', () => {
       sourceServerResourceId: '/id/of/psql-x-prod',
       tags: { ...tags, 'standby-method': 'geoRestore' },
     });
+    expect(made.inputs, 'as large as its source has grown').not.to.have.property('storage');
     expect(made.inputs['administratorLoginPassword']).to.not.equal(undefined);
     expect(resources.filter(({ protect }) => protect)).to.deep.equal([]);
   });

@@ -1,5 +1,5 @@
 /** What the vendor allows of a flexible server, beyond what its model says. */
-import { ArmError, type ArmContent, type ArmResource, type Json, type Rule } from '../kind';
+import { ArmError, type ArmContent, type Json, type Rule } from '../kind';
 import { majorVersion } from './programs';
 
 export const serverType = 'Microsoft.DBforPostgreSQL/flexibleServers';
@@ -99,13 +99,16 @@ function checkSupported(properties: Json): void {
   if (found) throw refuse('FeatureNotSupported', `This sandbox can't do that: ${found[1]}.`);
 }
 
-/** @throws ArmError 400 when the stored server can't become what the body says */
-export function checkChange(body: ArmContent, previous: ArmResource): void {
-  const size = (content: ArmContent) => Number(part(content.properties, 'storage')['storageSizeGB'] ?? 0);
-  if (size(body) < size(previous)) {
+/**
+ * @param before - what the server has, or what the one has that it is made from: its properties.
+ * @throws ArmError 400 when it can't become what the body says
+ */
+export function checkChange({ properties }: ArmContent, before: Json): void {
+  const size = (content: Json) => Number(part(content, 'storage')['storageSizeGB'] ?? 0);
+  if (size(properties) < size(before)) {
     throw refuse(
       'InvalidParameterValue',
-      `The storage can't be made smaller: it is ${size(previous)} GB, the request has ${size(body)} GB.`,
+      `The storage can't be made smaller: it is ${size(before)} GB, the request has ${size(properties)} GB.`,
     );
   }
 }

@@ -56,6 +56,7 @@ async function create(ctx: Context, body: ArmContent): Promise<ServerRecord> {
   }
   const { origin, inherited, parameters } = await beginningOf(ctx, body);
   inherit(body, inherited);
+  checkChange(body, inherited);
   await checkServer(body);
   checkPair(ctx, body);
   const record = known ?? newRecord(ctx, body, parameters);
@@ -117,7 +118,7 @@ function fail(cause: unknown): never {
 
 async function change(ctx: Context, body: ArmContent, previous: ArmResource): Promise<ServerRecord> {
   inherit(body, { ...shapeOf(previous), administratorLogin: previous.properties['administratorLogin'] });
-  checkChange(body, previous);
+  checkChange(body, previous.properties);
   await checkServer(body);
   const record = need(ctx);
   await exclusively(record.name, async () => {
