@@ -4,7 +4,7 @@ import { untouched, type Options } from '../options';
 
 export interface DatabaseAdmissionArgs {
   readonly resourceGroupName: pulumi.Input<string>;
-  readonly serverName: pulumi.Input<string>;
+  readonly serverName: string;
   /** The one address that this rule lets in. */
   readonly address: pulumi.Input<string>;
   /** The server can't be reached: the rule stays as it is. @default - false */
@@ -26,7 +26,7 @@ export class DatabaseAdmission extends pulumi.ComponentResource {
       {
         resourceGroupName: args.resourceGroupName,
         serverName: args.serverName,
-        firewallRuleName: 'active-site',
+        firewallRuleName: `${args.serverName}-active-site`,
         startIpAddress: args.address,
         endIpAddress: args.address,
       },

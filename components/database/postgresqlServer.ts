@@ -66,13 +66,17 @@ function managedServer(
 
 export interface FirewallArgs {
   readonly resourceGroupName: pulumi.Input<string>;
+  readonly serverName: string;
   readonly siteAddress: pulumi.Input<string>;
   readonly operatorAddresses?: readonly string[];
   /** The server can't be reached: its rules stay as they are. @default - false */
   readonly frozen?: boolean;
 }
 
-/** The rules that admit the server's own site and the operators, by single addresses. */
+/**
+ * The rules that admit the server's own site and the operators, by single addresses. Each has the server's name in its own: Azure
+ * gives a replica the rules of its source, and what is there already can't be made.
+ */
 export function firewall(
   parent: pulumi.Resource,
   name: string,
@@ -91,7 +95,7 @@ export function firewall(
         {
           resourceGroupName: args.resourceGroupName,
           serverName,
-          firewallRuleName: suffix,
+          firewallRuleName: `${args.serverName}-${suffix}`,
           startIpAddress: address,
           endIpAddress: address,
         },

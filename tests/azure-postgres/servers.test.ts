@@ -295,7 +295,9 @@ describe('azure: PostgreSQL flexible servers', function () {
     );
     expect(await create('psql-sea-back', replica)).to.include({ replicationRole: 'GeoAsyncReplica' });
     await locate('psql-sea-back');
-    await allow('psql-sea-back', outsider);
+    const rules: (string | undefined)[] = [];
+    for await (const rule of client.firewallRules.listByServer(group, 'psql-sea-back')) rules.push(rule.name);
+    expect(rules, "its source's").to.deep.equal([`from-${outsider.replaceAll('.', '-')}`]);
     expect(await refusedBy(ask('psql-sea-back', 'DELETE FROM sentinel', { database: 'sea' }))).to.contain(
       'read-only transaction',
     );

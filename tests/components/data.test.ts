@@ -29,9 +29,12 @@ describe('database', () => {
     });
     expect(server.ignoreChanges).to.include.members(['availabilityZone', 'sourceServerResourceId', 'pointInTimeUTC']);
     const rules = resources.filter(({ type }) => type === 'azure-native:dbforpostgresql:FirewallRule');
-    expect(rules.map(({ inputs }) => [inputs['startIpAddress'], inputs['endIpAddress']])).to.have.deep.members([
-      ['203.0.10.1', '203.0.10.1'],
-      ['198.51.100.7', '198.51.100.7'],
+    expect(
+      rules.map(({ inputs }) => [inputs['firewallRuleName'], inputs['startIpAddress'], inputs['endIpAddress']]),
+      'no name that a replica could have from its source',
+    ).to.have.deep.members([
+      ['psql-x-own-site', '203.0.10.1', '203.0.10.1'],
+      ['psql-x-operator-198-51-100-7', '198.51.100.7', '198.51.100.7'],
     ]);
     const databases = resources.filter(({ type }) => type === 'azure-native:dbforpostgresql:Database');
     expect(databases.map(({ inputs, protect }) => [inputs['databaseName'], protect])).to.deep.equal([

@@ -160,6 +160,7 @@ describe('access', () => {
       new WriteFence('fence', { ...server, closed: true });
     });
     expect(one(resources, 'azure-native:dbforpostgresql:FirewallRule', 'admission-active-site').inputs).to.include({
+      firewallRuleName: 'psql-x-active-site',
       startIpAddress: '203.0.20.1',
       endIpAddress: '203.0.20.1',
     });

@@ -60,12 +60,14 @@ async function create(ctx: Context, body: ArmContent): Promise<ServerRecord> {
   await checkServer(body);
   checkPair(ctx, body);
   const record = known ?? newRecord(ctx, body, parameters);
-  if (origin.from === 'server') Object.assign(record, { role: 'replica', source: origin.source.name });
+  const source = origin.from === 'server' ? origin.source : undefined;
+  if (source) Object.assign(record, { role: 'replica', source: source.name, ranges: source.ranges });
   if (record.phase === 'creating') {
     await exclusively(record.name, () => createServer(record, origin, shapeOf(body))).catch((cause: unknown) =>
       fail(cause),
     );
   }
+  if (source) inheritRules(ctx, source);
   return record;
 }
 
@@ -100,6 +102,12 @@ function newRecord(ctx: Context, body: ArmContent, parameters: ServerRecord['par
     ranges: [],
     parameters,
   };
+}
+
+/** A replica lets in whom its source does, by rules of its own from then on. */
+function inheritRules(ctx: Context, { resourceId }: ServerRecord): void {
+  for (const rule of ctx.list(`${serverType}/firewallRules`, resourceId))
+    ctx.save({ ...rule, id: `${ctx.id.id}/firewallRules/${rule.name}` });
 }
 
 /** Fills in what the body leaves open from what the server is made from. */
