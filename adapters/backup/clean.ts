@@ -93,7 +93,7 @@ export async function findClean(
     if (early && clean && at > earliest) continue;
     answers.set(second, clean);
     // Nothing was committed since the range begins, as far as the log goes: as good an answer as there is, until more of it comes.
-    if (!early) keepAnswers(file, answers);
+    if (!early || !clean) keepAnswers(file, answers);
     call.progress(`${iso(second)} is ${clean ? 'clean' : 'dirty'}`);
   }
 }
