@@ -27,8 +27,8 @@ export interface DrillServerArgs {
 }
 
 /**
- * A copy of a production server that lives for hours. It keeps the databases and the storage, which grows by itself, and gets an administrator's password of its own, so
- * that whoever works on it holds nothing that production takes. It is not protected: it must go.
+ * A copy of a production server that lives for hours. It keeps the databases and the storage, which grows by itself, and gets an
+ * administrator's password of its own, so that whoever works on it holds nothing that production takes. It is not protected: it must go.
  */
 export class DrillServer extends pulumi.ComponentResource {
   readonly serverName: pulumi.Output<string>;
